@@ -1,0 +1,86 @@
+#pragma once
+/// The commands of `kedge`, sans I/O: the same code runs behind the CLI (over a client connection) and behind an SSH exec
+/// request (over a link inside the server). A command is fed what happens and says what is to be done.
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "router/admin/call.hpp"
+#include "router/protocol/notice.hpp"
+#include "router/protocol/operation.hpp"
+
+namespace kedge {
+
+/// Where a command runs and how it may show itself.
+struct command_environment {
+    bool remote = false;  ///< behind an exec request: no files, no programs of the caller's machine
+    bool out_is_terminal = false;
+    bool error_is_terminal = false;
+    bool colours = false;
+    unsigned columns = 80;
+};
+
+/// What is to be done after a step; each member is consumed by the caller, in the order written here.
+struct command_effects {
+    std::vector<op::any> operations;  ///< send them on the link
+    std::vector<admin_call> calls;    ///< carry them out at the router (remote), or forward the whole command (CLI)
+    std::string out;                  ///< bytes for standard output
+    std::string error;                ///< bytes for standard error
+    /// `consume --exec`: run this shell command with the body as its input and the facts as its environment; then call
+    /// `on_job`. CLI only.
+    struct job {
+        std::uint64_t number = 0;
+        std::string shell;
+        std::vector<std::pair<std::string, std::string>> environment;
+        std::string input;
+    };
+    std::vector<job> jobs;
+    /// A file of the server's to stream to standard output and remove afterwards (`backup -`). Remote only.
+    std::string stream_file;
+    std::optional<int> exit_status;  ///< the command is finished
+};
+
+/// One run of one command. One thread.
+class command {
+public:
+    virtual ~command() = default;
+    /// Needs a link of its own (pub, sub, consume, ping, who); else it only makes `calls`.
+    virtual bool needs_link() const = 0;
+    /// The `hello` to say first, if any (node, client name).
+    virtual std::optional<op::hello> hello() const { return std::nullopt; }
+    /// Wants standard input now. False also while too much is unanswered (backpressure): ask again after each step.
+    virtual bool wants_input() const { return false; }
+    /// After the welcome (or at once, without a link).
+    virtual void begin(command_effects&) = 0;
+    virtual void on_notice(notice::any const&, command_effects&) {}
+    virtual void on_input(std::string_view, command_effects&) {}
+    virtual void on_input_end(command_effects&) {}
+    virtual void on_admin(admin_result const&, command_effects&) {}
+    virtual void on_job(std::uint64_t /*number*/, int /*exit_status*/, command_effects&) {}
+    /// Ctrl-C, or the caller's channel closed: finish in order (what is done is acknowledged), then exit.
+    virtual void on_interrupt(command_effects&) = 0;
+};
+
+/// Help, version or a usage error: print and exit.
+struct command_stop {
+    int exit_status = 0;
+    std::string out;
+    std::string error;
+};
+
+using parsed_command = std::variant<std::unique_ptr<command>, command_stop>;
+
+/// `words`: the command and its arguments, without the program's name and without options of the connection (`--home`,
+/// `--to`, `-i`), which are the CLI's.
+parsed_command parse_command(std::span<std::string const> words, command_environment const&);
+
+/// Splits an exec request as a POSIX shell would (quotes, backslash; no expansion).
+std::optional<std::vector<std::string>> split_words(std::string_view line);
+
+}  // namespace kedge

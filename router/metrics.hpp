@@ -1,0 +1,87 @@
+#pragma once
+/// What the server counts, in one table. Writers touch their own members from any thread (relaxed atomics); the HTTP
+/// listener and `status` read them. To add one: a line here and the place that counts.
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "router/protocol/error.hpp"
+
+namespace kedge {
+
+class metric {
+public:
+    void add(std::uint64_t n = 1) noexcept { value_.fetch_add(n, std::memory_order_relaxed); }
+    void subtract(std::uint64_t n = 1) noexcept { value_.fetch_sub(n, std::memory_order_relaxed); }
+    void set(std::uint64_t n) noexcept { value_.store(n, std::memory_order_relaxed); }
+    std::uint64_t get() const noexcept { return value_.load(std::memory_order_relaxed); }
+    /// Cheaper than `add` for a member that only one thread writes.
+    void add_alone(std::uint64_t n = 1) noexcept { value_.store(get() + n, std::memory_order_relaxed); }
+
+private:
+    std::atomic<std::uint64_t> value_{0};
+};
+
+// kind, member, help. The name on the page is kedge_<member>, with _total for counters.
+#define KEDGE_METRICS(X)                                                                              \
+    X(gauge, sessions, "SSH sessions that are logged in")                                             \
+    X(gauge, sessions_unauthenticated, "connections that have not logged in yet")                     \
+    X(counter, logins, "successful logins")                                                           \
+    X(counter, bytes_in, "bytes read from links")                                                     \
+    X(counter, bytes_out, "bytes of links' outputs written")                                          \
+    X(gauge, links, "open links")                                                                     \
+    X(counter, operations, "operations handled by the router")                                        \
+    X(counter, published, "plain messages published")                                                 \
+    X(counter, published_durable, "messages stored")                                                  \
+    X(counter, delivered, "deliveries put into outboxes")                                             \
+    X(counter, duplicates, "publishes answered by an earlier seq")                                    \
+    X(counter, acks, "deliveries acknowledged")                                                       \
+    X(counter, acks_ignored, "acknowledged seqs that were not pending")                               \
+    X(counter, redeliveries, "deliveries with tries above 1")                                         \
+    X(counter, dead_letters, "messages moved to dead letters")                                        \
+    X(counter, slow_consumers, "links ended because they did not read")                               \
+    X(gauge, subscriptions, "plain subscriptions")                                                    \
+    X(gauge, streams, "streams")                                                                      \
+    X(gauge, consumers, "durable consumers")                                                          \
+    X(gauge, nodes, "nodes known")                                                                    \
+    X(gauge, remembered_ids, "ids in the idempotency windows")                                        \
+    X(gauge, store_queue_bytes, "bytes of appends that wait for their commit")                        \
+    X(counter, store_commits, "transactions committed and synced")                                    \
+    X(counter, store_failures, "batches that the store could not commit")                             \
+    X(gauge, store_rows, "rows in all streams")                                                       \
+    X(gauge, store_bytes, "bytes of rows in all streams")
+
+struct metrics {
+#define KEDGE_X(kind, name, help) metric name;
+    KEDGE_METRICS(KEDGE_X)
+#undef KEDGE_X
+    /// Errors sent, by code.
+    std::array<metric, error_code_count> errors;
+    /// Connections refused or ended before authentication, by reason (sshd-transport/gate.hpp names them).
+    static constexpr std::size_t refusals_max = 16;
+    std::array<metric, refusals_max> refused;
+};
+
+enum class metric_kind : unsigned char { counter, gauge };
+struct metric_field {
+    std::string_view name;
+    metric_kind kind;
+    std::string_view help;
+    metric metrics::*member;
+};
+
+/// The named ones, in the order of the table.
+inline std::span<metric_field const> metric_fields() noexcept
+{
+    static constexpr metric_field fields[] = {
+#define KEDGE_X(kind, name, help) {#name, metric_kind::kind, help, &metrics::name},
+        KEDGE_METRICS(KEDGE_X)
+#undef KEDGE_X
+    };
+    return fields;
+}
+
+}  // namespace kedge

@@ -1,0 +1,351 @@
+#pragma once
+/// The ports of persistence. A store is a synchronous executor of batches: one call, one transaction, one sync. Who calls
+/// it (a thread of its own, a simulation) is not its business. Implementations: `memory_store` (tests, simulation) and
+/// `sqlite_store`; both pass tests/store/contract.
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "router/account/directory.hpp"
+#include "router/protocol/error.hpp"
+#include "router/protocol/ids.hpp"
+#include "router/protocol/message.hpp"
+#include "router/protocol/operation.hpp"
+
+namespace kedge {
+
+/// A stored message. `sender` is "user/node", "user/~SESSION" or "$sys".
+struct row {
+    message_seq seq = 0;
+    std::uint64_t time_ms = 0;  ///< never falls along a stream
+    bytes_ptr sender;
+    message_ptr message;
+};
+
+enum class retention : unsigned char {
+    limits,   ///< until age, bytes or count say so
+    interest  ///< also gone when every consumer of the stream is done with it
+};
+
+struct stream_config {
+    std::string name;
+    std::vector<std::string> subjects;  ///< patterns
+    std::uint64_t max_age_ms = 0;       ///< 0 = no bound, here and below
+    std::uint64_t max_bytes = 0;
+    std::uint64_t max_msgs = 0;
+    retention keep = retention::limits;
+
+    friend bool operator==(stream_config const&, stream_config const&) = default;
+};
+
+struct stream_state {
+    stream_id id{};
+    stream_config config;
+    message_seq first = 1;  ///< lowest seq that may still be there
+    message_seq last = 0;   ///< highest ever given
+    std::uint64_t messages = 0;
+    std::uint64_t bytes = 0;
+    std::uint64_t last_ms = 0;  ///< stored time of the last row
+};
+
+struct consumer_config {
+    stream_id stream{};
+    std::string name;
+    std::string owner;  ///< user
+    std::string filter;  ///< pattern; empty = everything
+    std::uint64_t ack_wait_ms = 30'000;
+    std::uint64_t max_deliver = 0;  ///< 0 = no end
+};
+
+/// Everything below `next` that is not in `pending` is done.
+struct cursor {
+    struct pending_row {
+        message_seq seq = 0;
+        std::uint32_t tries = 0;
+        std::uint64_t due_ms = 0;  ///< wall clock; 0 = at once
+
+        friend bool operator==(pending_row const&, pending_row const&) = default;
+    };
+    message_seq next = 1;
+    std::vector<pending_row> pending;  ///< rising seq
+
+    friend bool operator==(cursor const&, cursor const&) = default;
+};
+
+struct consumer_state {
+    consumer_id id{};
+    consumer_config config;
+    cursor position;
+    std::uint64_t dead = 0;  ///< dead letters stored
+};
+
+struct dead_letter {
+    message_seq seq = 0;
+    std::uint32_t tries = 0;
+    std::uint64_t died_ms = 0;
+    std::string reason;
+    row stored;  ///< a copy that outlives the stream's retention
+};
+
+/// What is known of a `user/node`.
+struct node_state {
+    std::string name;  ///< "user/node"
+    std::uint64_t seen_ms = 0;
+    struct highest {
+        stream_id stream{};
+        std::uint64_t n = 0;
+        message_seq seq = 0;
+    };
+    std::vector<highest> last;  ///< of publishes with `n`
+};
+
+/// One publish with an id, for the idempotency window.
+struct remembered_id {
+    std::string sender;
+    std::string id;
+    stream_id stream{};
+    message_seq seq = 0;
+    std::uint64_t digest = 0;
+    std::uint64_t time_ms = 0;
+};
+
+namespace store_request {
+
+/// `epoch`: after an append to a stream failed, the store refuses every append of that stream with an epoch that is not
+/// above the failed one, so that what was pipelined behind a failure cannot be stored out of order.
+/// `named`: the sender is a `user/node`; its id (if any) is remembered and its `n` (if any) raised.
+struct append {
+    token request{};
+    stream_id stream{};
+    std::uint64_t epoch = 0;
+    std::uint64_t time_ms = 0;
+    bytes_ptr sender;
+    bool named = false;
+    std::uint64_t n = 0;
+    std::uint64_t digest = 0;
+    message_ptr message;
+};
+
+struct create_stream {
+    token request{};
+    stream_config config;
+};
+struct edit_stream {
+    token request{};
+    stream_id stream{};
+    stream_config config;
+};
+/// Removes the stream, its rows, consumers and their dead letters. Rows go in slices (`maintain`).
+struct remove_stream {
+    token request{};
+    stream_id stream{};
+};
+
+struct create_consumer {
+    token request{};
+    consumer_config config;
+    op::start_position start;
+};
+struct remove_consumer {
+    token request{};
+    consumer_id consumer{};
+};
+/// Replaces the cursor; moves the named pending rows to the dead letters (copying the row). With a token: answered by `done`.
+struct save_cursor {
+    struct death {
+        message_seq seq = 0;
+        std::uint32_t tries = 0;
+        std::string reason;
+    };
+    token request{};
+    consumer_id consumer{};
+    cursor position;
+    std::vector<death> deaths;
+    std::uint64_t now_ms = 0;
+};
+
+/// Rows from `from` up that match `filter` (empty = all): at most `rows_max`, and about `bytes_max` (at least one row).
+/// Answered by `rows_read`, whose `next` says from where to go on.
+struct read {
+    token request{};
+    stream_id stream{};
+    message_seq from = 1;
+    std::string filter;
+    std::size_t rows_max = 256;
+    std::size_t bytes_max = 1024 * 1024;
+};
+/// Just these rows; a row that retention took is looked for in the consumer's dead letters (replay), else left out.
+struct read_seqs {
+    token request{};
+    stream_id stream{};
+    consumer_id consumer{};
+    std::vector<message_seq> seqs;
+};
+
+/// Dead letters with a seq above `after`, at most `rows_max`.
+struct list_dead {
+    token request{};
+    consumer_id consumer{};
+    message_seq after = 0;
+    std::size_t rows_max = 100;
+};
+/// Empty `seqs` = all.
+struct drop_dead {
+    token request{};
+    consumer_id consumer{};
+    std::vector<message_seq> seqs;
+};
+/// Marks dead letters as replayed: they leave the list, but their copies stay readable by `read_seqs` until a saved cursor
+/// no longer has them pending. The caller puts them into the cursor's `pending` in the same batch.
+struct replay_dead {
+    token request{};
+    consumer_id consumer{};
+    std::vector<message_seq> seqs;
+};
+
+struct put_node {
+    std::string name;
+    std::uint64_t seen_ms = 0;
+};
+/// Forgets the node: its `n`, its remembered ids.
+struct remove_node {
+    token request{};
+    std::string name;
+};
+
+/// An online copy of the database into a new file; fails if the file exists. Goes on in slices (`maintain`).
+struct backup {
+    token request{};
+    std::string path;
+};
+
+using any = std::variant<append, save_cursor, read, read_seqs, create_stream, edit_stream, remove_stream, create_consumer,
+                         remove_consumer, list_dead, drop_dead, replay_dead, put_node, remove_node, backup>;
+
+}  // namespace store_request
+
+namespace store_event {
+
+/// The one event that makes deliveries and `ok`: rows that are committed and synced. `origin` = the append's token, or
+/// `none` for a row that was not born from an append of this process.
+struct rows_arrived {
+    struct arrival {
+        row stored;
+        token origin{};
+    };
+    stream_id stream{};
+    std::vector<arrival> rows;
+};
+/// `why.code`: `store_full`, `internal` (unknown outcome) or `unknown_stream`. Not stored, unless `internal`.
+struct append_failed {
+    token request{};
+    stream_id stream{};
+    failure why;
+};
+struct done {
+    token request{};
+};
+struct failed {
+    token request{};
+    failure why;
+};
+struct stream_created {
+    token request{};
+    stream_state stream;
+};
+struct consumer_created {
+    token request{};
+    consumer_state consumer;
+};
+struct rows_read {
+    token request{};
+    std::vector<row> rows;
+    message_seq next = 0;  ///< the next `from`: everything below was looked at
+    bool end = false;      ///< the end of the stream was reached
+};
+struct dead_listed {
+    token request{};
+    std::vector<dead_letter> letters;
+    std::uint64_t total = 0;
+};
+/// Retention took rows, or a dead-letter count changed.
+struct stream_trimmed {
+    stream_id stream{};
+    message_seq first = 0;
+    std::uint64_t messages = 0;
+    std::uint64_t bytes = 0;
+};
+
+using any = std::variant<rows_arrived, append_failed, done, failed, stream_created, consumer_created, rows_read, dead_listed,
+                         stream_trimmed>;
+
+}  // namespace store_event
+
+/// What a store holds when it is opened, but for the rows.
+struct store_contents {
+    std::string incarnation;  ///< random; new whenever a database is created or restored
+    std::vector<stream_state> streams;
+    std::vector<consumer_state> consumers;
+    std::vector<node_state> nodes;
+    std::vector<remembered_id> ids;  ///< within the idempotency window, oldest first, at most the configured total
+};
+
+/// Messages, streams, consumers, nodes. One thread at a time.
+class message_store {
+public:
+    virtual ~message_store() = default;
+
+    /// Once, before anything else. `now_ms` bounds the idempotency window.
+    virtual store_contents load(std::uint64_t now_ms) = 0;
+
+    /// Carries out the batch in order, commits and syncs once, and appends what came of it to `out`: the events of a
+    /// stream's appends in their order, `rows_arrived` gathered per stream and batch. Reads see the batch's writes.
+    /// Never throws for a full disk or an I/O error: the requests fail, and a later batch may succeed again.
+    virtual void execute(std::vector<store_request::any> batch, std::vector<store_event::any>& out) = 0;
+
+    /// One slice of housekeeping: retention, removed streams, the idempotency journal, a running backup, the WAL checkpoint.
+    /// Returns whether more is to be done at once.
+    virtual bool maintain(std::uint64_t now_ms, std::vector<store_event::any>& out) = 0;
+};
+
+/// A rule of who may do what. Deny goes before allow.
+struct rule {
+    std::uint64_t id = 0;      ///< given by the store, from 1
+    enum class effect : unsigned char { deny, allow } what = effect::allow;
+    enum class act : unsigned char { publish, subscribe } action = act::publish;
+    std::string user;          ///< exactly one of user and role is set
+    std::string role;
+    std::string pattern;       ///< may hold `{user}`
+
+    friend bool operator==(rule const&, rule const&) = default;
+};
+
+/// Users, keys, rules. One thread at a time (the store thread's). Each call is one synced transaction.
+class account_store {
+public:
+    virtual ~account_store() = default;
+
+    struct contents {
+        std::vector<account_user> users;  ///< removed ones too
+        std::vector<account_key> keys;
+        std::vector<rule> rules;
+    };
+    virtual contents load_accounts() = 0;
+
+    /// Adds the user or changes its role; clears `removed`.
+    virtual result<void> put_user(account_user const&) = 0;
+    /// Marks the user as removed and drops its keys and rules.
+    virtual result<void> remove_user(std::string const& name) = 0;
+    virtual result<void> put_key(account_key const&) = 0;
+    virtual result<void> remove_key(std::string const& user, std::string const& fingerprint) = 0;
+    virtual result<std::uint64_t> add_rule(rule const&) = 0;
+    virtual result<void> remove_rule(std::uint64_t id) = 0;
+};
+
+}  // namespace kedge
