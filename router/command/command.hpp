@@ -3,11 +3,13 @@
 /// request (over a link inside the server). A command is fed what happens and says what is to be done.
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -24,14 +26,17 @@ struct command_environment {
     bool error_is_terminal = false;
     bool colours = false;
     unsigned columns = 80;
+    std::optional<std::uint64_t> input_bytes;  ///< how much standard input holds, if known (for the progress bar)
+    std::function<std::uint64_t()> now_us;     ///< a steady clock; may be empty (then nothing is timed)
 };
 
-/// What is to be done after a step; each member is consumed by the caller, in the order written here.
+/// What is to be done after a step; each member is consumed by the caller, in the order written here: output comes first,
+/// so that a message is acknowledged only after it was written.
 struct command_effects {
-    std::vector<op::any> operations;  ///< send them on the link
-    std::vector<admin_call> calls;    ///< carry them out at the router (remote), or forward the whole command (CLI)
     std::string out;                  ///< bytes for standard output
     std::string error;                ///< bytes for standard error
+    std::vector<op::any> operations;  ///< send them on the link
+    std::vector<admin_call> calls;    ///< carry them out at the router (remote), or forward the whole command (CLI)
     /// `consume --exec`: run this shell command with the body as its input and the facts as its environment; then call
     /// `on_job`. CLI only.
     struct job {
@@ -63,6 +68,8 @@ public:
     virtual void on_input_end(command_effects&) {}
     virtual void on_admin(admin_result const&, command_effects&) {}
     virtual void on_job(std::uint64_t /*number*/, int /*exit_status*/, command_effects&) {}
+    /// About once a second, by callers that run jobs: keeps the messages of a long job from being redelivered.
+    virtual void on_second(command_effects&) {}
     /// Ctrl-C, or the caller's channel closed: finish in order (what is done is acknowledged), then exit.
     virtual void on_interrupt(command_effects&) = 0;
 };
@@ -80,7 +87,9 @@ using parsed_command = std::variant<std::unique_ptr<command>, command_stop>;
 /// `--to`, `-i`), which are the CLI's.
 parsed_command parse_command(std::span<std::string const> words, command_environment const&);
 
-/// Splits an exec request as a POSIX shell would (quotes, backslash; no expansion).
+/// Splits an exec request as a POSIX shell would (quotes, backslash; no expansion); nothing if a quote is left open.
 std::optional<std::vector<std::string>> split_words(std::string_view line);
+/// The reverse: one line that `split_words` and a POSIX shell split into these words.
+std::string join_words(std::span<std::string const> words);
 
 }  // namespace kedge
