@@ -1,6 +1,7 @@
 #pragma once
 /// Syntax of the names of the wire contract (PROTOCOL.md, "Names"), and UTF-8.
 
+#include <cstddef>
 #include <string_view>
 
 namespace kedge {
@@ -19,5 +20,7 @@ bool valid_header_value(std::string_view) noexcept;
 inline constexpr std::size_t headers_max = 32;
 
 bool valid_utf8(std::string_view) noexcept;
+/// In valid UTF-8: U+0000 to U+001F, U+007F to U+009F.
+bool has_control_characters(std::string_view) noexcept;
 
 }  // namespace kedge

@@ -1,6 +1,7 @@
 #pragma once
 /// Subjects and patterns (PROTOCOL.md, "Names"): syntax, matching, cover and intersection. Pure functions, any thread.
 
+#include <cstddef>
 #include <string_view>
 
 namespace kedge {
@@ -18,9 +19,10 @@ bool is_reserved(std::string_view subject) noexcept;
 
 /// Both arguments valid. A pattern that begins with a wildcard matches no reserved subject.
 bool matches(std::string_view pattern, std::string_view subject) noexcept;
-/// Every subject that `inner` matches is matched by `outer` (both patterns).
+/// Every subject that `inner` matches is matched by `outer` (both patterns). The limits of a subject's length are not
+/// looked at: for a pattern near them the answer may be `false` where no subject would tell the difference.
 bool covers(std::string_view outer, std::string_view inner) noexcept;
-/// Some subject is matched by both patterns.
+/// Some subject is matched by both patterns (the limits of a subject's length apart, as above).
 bool intersects(std::string_view a, std::string_view b) noexcept;
 
 }  // namespace kedge
