@@ -1,0 +1,57 @@
+#pragma once
+/// What the core is told and what it wants done. Values only: whoever drives the core does the I/O.
+
+#include <optional>
+#include <variant>
+#include <vector>
+
+#include "router/link_port.hpp"
+#include "router/store/store.hpp"
+
+namespace kedge {
+
+/// The two clocks, read by the driver.
+struct instant {
+    std::uint64_t steady_ms = 0;  ///< for waits: never jumps
+    std::uint64_t wall_ms = 0;    ///< for stored times and expiry: milliseconds since 1970
+};
+
+/// Changes of users, keys and rules, for the account store.
+namespace account_change {
+struct put_user { account_user user; };
+struct remove_user { std::string name; };
+struct put_key { account_key key; };
+struct remove_key { std::string user; std::string fingerprint; };
+struct add_rule { rule what; };
+struct remove_rule { std::uint64_t id = 0; };
+using any = std::variant<put_user, remove_user, put_key, remove_key, add_rule, remove_rule>;
+}  // namespace account_change
+
+/// Carried out in order until one fails; answered by one `account_result`.
+struct account_request {
+    token request{};
+    std::vector<account_change::any> changes;
+};
+struct account_result {
+    token request{};
+    std::optional<failure> why;      ///< empty = all done
+    std::uint64_t rule_id = 0;       ///< of the last `add_rule`
+    std::size_t carried_out = 0;     ///< how many changes hold
+};
+
+/// What a batch of events came to. The driver hands each list on in order, and clears it.
+struct actions {
+    std::vector<link_output::any> outputs;
+    std::vector<store_request::append> appends;  ///< to the sequencer of their stream
+    std::vector<store_request::any> requests;    ///< to the store
+    std::vector<account_request> accounts;       ///< to the account store
+    directory_ptr directory;                     ///< set when users or keys changed: for the transports
+    bool drained = false;                        ///< draining, and the last link is gone
+
+    bool empty() const
+    {
+        return outputs.empty() && appends.empty() && requests.empty() && accounts.empty() && !directory && !drained;
+    }
+};
+
+}  // namespace kedge

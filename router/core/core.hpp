@@ -1,0 +1,238 @@
+#pragma once
+/// The router, sans I/O: events in, actions out. It never reads a clock, opens a file or touches a socket, so that a
+/// simulation drives it from a seed. Not thread-safe: one thread, the router thread.
+///
+/// Use: any number of `step`s, then `finish`, then carry out the actions:
+///
+///     for (auto& e : batch) core.step(std::move(e), now, todo);
+///     core.finish(now, todo);
+///
+/// The two rules that everything stands on: the core never gives a `seq`, and a durable publish is answered and delivered
+/// only by the row that arrived (`store_event::rows_arrived`).
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <queue>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include <boost/unordered/unordered_flat_map.hpp>
+#include <boost/unordered/unordered_flat_set.hpp>
+
+#include "router/account/directory.hpp"
+#include "router/core/access.hpp"
+#include "router/core/actions.hpp"
+#include "router/core/consumer.hpp"
+#include "router/core/dedupe_window.hpp"
+#include "router/core/link.hpp"
+#include "router/core/stream.hpp"
+#include "router/core/subject_index.hpp"
+#include "router/metrics.hpp"
+#include "router/protocol/limits.hpp"
+#include "router/store/store.hpp"
+
+namespace kedge {
+
+/// Members of a group of plain subscribers; the turn is the group's, over all its patterns.
+struct subscriber_group {
+    std::string name;
+    std::size_t members = 0;  ///< subscriptions
+    std::size_t turn = 0;
+};
+
+/// One plain subscription in the index.
+struct subscriber {
+    link* at = nullptr;
+    subscriber_group* group = nullptr;  ///< null = none
+    friend bool operator==(subscriber const&, subscriber const&) = default;
+};
+
+/// What is known of one subject: its stream and who gets it. Cached; void when the generation has moved on.
+struct route {
+    std::uint64_t generation = 0;
+    stream* of = nullptr;
+    std::vector<link*> links;  ///< each once
+    struct group_targets {
+        subscriber_group* group = nullptr;
+        std::vector<link*> links;
+    };
+    std::vector<group_targets> groups;
+};
+
+class admin;
+
+struct core_config {
+    struct limits limits;
+    std::string server_name;           ///< "kedge/0.1.0"
+    std::vector<std::string> servers;  ///< told in `welcome`
+};
+
+class core {
+public:
+    /// Takes what the stores hold. `counts` outlives the core.
+    core(core_config, store_contents, account_store::contents, metrics& counts, instant now);
+    ~core();
+
+    void step(link_event::any, instant, actions&);
+    void step(store_event::any, instant, actions&);
+    void step(account_result, instant, actions&);
+    /// Users and keys of HOME/authorized_keys, whole.
+    void set_file_accounts(std::vector<account_user>, std::vector<account_key>, instant, actions&);
+    void set_limits(limits const&);
+    void drain(instant, actions&);
+    /// Time has passed; at the latest when `due_ms` says.
+    void tick(instant, actions&);
+    /// Ends a batch of the above: positions to save, credits, `stored` notices.
+    void finish(instant, actions&);
+
+    /// Steady milliseconds at which `tick` has something to do; nothing if never.
+    std::optional<std::uint64_t> due_ms() const;
+
+    directory_ptr const& directory() const noexcept { return directory_; }
+    std::size_t links() const noexcept { return links_.size(); }
+    /// Empty, or why new work is not taken.
+    std::string not_ready_because() const;
+
+private:
+    friend class admin;
+
+    // core_links.cpp: links, hello, subscriptions, ping, who, the end of links.
+    void open(link_id, link_event::opened&&, instant, actions&);
+    void handle(link&, op::any&&, std::size_t bytes, instant, actions&);
+    void hello(link&, op::hello&&, instant, actions&);
+    void subscribe(link&, op::subscribe&&, actions&);
+    void unsubscribe(link&, op::unsubscribe&&, actions&);
+    void ping(link&, op::ping&&, std::size_t bytes, actions&);
+    void who(link&, op::who const&, actions&);
+    void refuse_later(link&, std::string const& id, std::string_view word, actions&);
+    void input_ended(link&, instant, actions&);
+    void finish_if_answered(link&, instant, actions&);
+    /// `bye`, then close; the link's subscriptions and consumers are let go at once.
+    void end(link&, error_code, std::string message, std::string_view leave_reason, instant, actions&);
+    /// Lets go of everything the link holds; `written` as in consumer::release.
+    void let_go(link&, std::string_view leave_reason, std::optional<std::uint64_t> written, instant, actions&);
+    void closed(link_id, std::uint64_t written, instant, actions&);
+    void written(link&, std::uint64_t bytes, instant, actions&);
+    void drop_subscription(link&, link::subscription const&);
+
+    // core.cpp: outputs.
+    void send(link&, bytes_ptr, actions&);
+    void send(link& to, notice::any const& what, actions& out) { send(to, encode(what, to.form), out); }
+    void answer_ok(link&, std::string const& id, actions&);
+    void answer_error(link&, std::string const& id, failure, actions&, std::vector<std::string> unknown = {});
+    void credit(link&, std::size_t bytes);
+    bytes_ptr encode_error(link const&, std::string_view id, failure const&) const;
+    void event(std::string_view subject, nlohmann::json const& body, instant, actions&);
+    link* find(link_id);
+    token next_token() { return static_cast<token>(++last_token_); }
+    std::shared_ptr<access_profile const> profile(std::string const& user, std::string const& role);
+    void arm(std::uint64_t at_ms, consumer_id);
+
+    // core_publish.cpp: routes, publishes, rows that arrived.
+    route& route_for(std::string_view subject);
+    void publish(link&, op::publish&&, std::size_t bytes, instant, actions&);
+    void publish_plain(link*, route&, message const&, std::string_view sender, instant, actions&);
+    void publish_durable(link&, stream&, op::publish&&, std::size_t bytes, instant, actions&);
+    void refuse_publish(link&, stream*, std::string_view id, failure, std::size_t bytes, actions&);
+    void malformed(link&, op::malformed&&, std::size_t bytes, instant, actions&);
+    void deliver_plain(route&, msg_view, actions&);
+    void rows_arrived(store_event::rows_arrived&&, instant, actions&);
+    void append_failed(store_event::append_failed&&, instant, actions&);
+    void answer_slot(link_id, stream_id, token, bytes_ptr, actions&);
+    void flush_answers(link&, stream_answers&, actions&);
+    void tell_stored(actions&);
+    stream* stream_of(std::string_view subject);
+
+    // core_consume.cpp: consumers.
+    void consume(link&, op::consume&&, std::size_t bytes, instant, actions&);
+    void attach(link&, consumer&, op::consume const&, instant, actions&);
+    void consumer_created(store_event::consumer_created&&, instant, actions&);
+    void detach(link&, op::detach&&, instant, actions&);
+    void ack(link&, op::ack&&, std::size_t bytes, instant, actions&);
+    void nak(link&, op::nak&&, instant, actions&);
+    void working(link&, op::working&&, instant, actions&);
+    void term(link&, op::term&&, instant, actions&);
+    result<consumer*> consumer_at(link&, std::string const& name, std::string const& stream_name);
+    void release(consumer&, attachment&, std::optional<std::uint64_t> written, instant, actions&);
+    void pump(consumer&, instant, actions&);
+    bool deliver(consumer&, attachment&, row const&, instant, actions&);
+    void rows_read(store_event::rows_read&&, instant, actions&);
+    void after_change(consumer&, instant, actions&);
+    void save(consumer&, instant, actions&);
+    bool saved(token, std::optional<failure> const&, instant, actions&);
+    void remove_consumer(consumer&, std::string_view why, instant, actions&);
+    void remove_stream(stream&, instant, actions&);
+
+    // core_accounts.cpp: users, keys, rules.
+    void publish_directory(actions&);
+    void rules_changed(instant, actions&);
+
+    core_config config_;
+    metrics& counts_;
+    std::uint64_t last_token_ = 0;
+    instant now_;
+    bool draining_ = false;
+    bool drained_told_ = false;
+    std::optional<failure> store_trouble_;  ///< the last batch failed
+
+    boost::unordered_flat_map<link_id, std::unique_ptr<link>> links_;
+    std::vector<link_id> credited_;   ///< links whose credit is to be told at the end of the batch
+    std::vector<link_id> slow_;       ///< links that are to end for not reading
+    std::vector<link_id> unread_;     ///< links whose outbox has drained: consumers may go on
+
+    boost::unordered_flat_map<std::string, std::unique_ptr<node>, text_hash, text_equal> nodes_;
+    boost::unordered_flat_map<std::string, std::size_t, text_hash, text_equal> user_nodes_;
+    std::vector<std::pair<node*, stream_id>> stored_;  ///< `stored` is to be told at the end of the batch
+
+    subject_index<subscriber> subscribers_;
+    std::map<std::string, std::unique_ptr<subscriber_group>, std::less<>> groups_;
+    boost::unordered_flat_map<std::string, std::unique_ptr<route>, text_hash, text_equal> routes_;
+    std::uint64_t generation_ = 1;  ///< of routes: raised by every change of subscriptions and streams
+
+    std::map<stream_id, std::unique_ptr<stream>> streams_;
+    subject_index<stream*> stream_index_;
+    std::uint64_t store_queue_bytes_ = 0;
+    dedupe_window window_;
+    bytes_ptr const sys_;
+
+    std::map<consumer_id, std::unique_ptr<consumer>> consumers_;
+    std::map<std::pair<stream_id, std::string>, consumer*> consumers_by_name_;
+    boost::unordered_flat_map<std::string, std::size_t, text_hash, text_equal> user_consumers_;
+    boost::unordered_flat_set<consumer_id> changed_;  ///< to pump or save at the end of the batch
+    struct creation {
+        stream_id stream{};
+        std::string name;
+        std::string owner;
+        struct waiter {
+            link_id link{};
+            op::consume what;
+            std::size_t credit = 0;
+        };
+        std::vector<waiter> waiters;
+    };
+    std::map<token, creation> creations_;
+    boost::unordered_flat_map<token, consumer_id> reads_;
+    boost::unordered_flat_map<token, consumer_id> saves_;
+    std::uint64_t save_due_ms_ = 0;  ///< positions without an urgent waiter are saved then; 0 = none is dirty
+
+    /// (steady ms, consumer): a consumer may stand in it twice; what is stale finds nothing to do.
+    std::priority_queue<std::pair<std::uint64_t, consumer_id>, std::vector<std::pair<std::uint64_t, consumer_id>>,
+                        std::greater<>>
+        timers_;
+    std::uint64_t second_ms_ = 0;  ///< next turn of what is done each second
+
+    std::vector<account_user> users_;
+    std::vector<account_key> keys_;
+    std::vector<account_user> file_users_;
+    std::vector<account_key> file_keys_;
+    std::vector<rule> rules_;
+    directory_ptr directory_;
+    std::map<std::pair<std::string, std::string>, std::shared_ptr<access_profile const>> profiles_;
+
+    std::unique_ptr<admin> admin_;
+};
+
+}  // namespace kedge

@@ -1,0 +1,121 @@
+#pragma once
+/// What the core knows of one link. Router thread; owned by the core.
+
+#include <cstdint>
+#include <deque>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "router/core/access.hpp"
+#include "router/core/actions.hpp"
+#include "router/core/subject_index.hpp"
+
+namespace kedge {
+
+class consumer;
+struct attachment;
+struct route;
+struct node;
+
+/// Answers to one link's publishes on one stream leave in the order sent, whatever order they become known in.
+struct stream_answers {
+    struct slot {
+        token request{};  ///< waits for this; `none` = ready
+        bytes_ptr bytes;  ///< the answer; null = there is none to give
+        std::size_t credit = 0;
+    };
+    stream_id stream{};
+    std::deque<slot> slots;
+    std::optional<error_code> stuck;  ///< every further publish gets this error, until a ping is answered
+    std::size_t waiting = 0;          ///< slots whose answer is not known yet
+};
+
+struct link {
+    link_id id{};
+    session_id session{};
+    principal_ptr who;
+    std::shared_ptr<access_profile const> access;
+    encoding form = encoding::frames;
+    bool greeted = false;
+    std::uint64_t since_ms = 0;  ///< wall clock
+
+    bytes_ptr sender;            ///< "user/node" or "user/~SESSION"
+    struct node* node = nullptr; ///< after a `hello` that named one
+    bool spoke = false;          ///< an operation was seen: `hello` comes too late
+    bool keepalive = false;
+    std::uint64_t heard_ms = 0;  ///< steady clock
+
+    struct subscription {
+        std::string pattern;
+        std::string group;
+        friend bool operator==(subscription const&, subscription const&) = default;
+    };
+    std::vector<subscription> subscriptions;
+    std::vector<attachment*> attachments;
+    /// Consumers that were attached here: late acks still count. Bounded by `limits::user_consumers`.
+    std::vector<std::pair<std::string, consumer_id>> former;
+
+    std::vector<stream_answers> answers;
+    struct waiting_pong {
+        std::string id;
+        std::size_t credit = 0;
+    };
+    std::deque<waiting_pong> pongs;  ///< wait until no publish of a stuck stream is in flight
+    std::size_t unanswered = 0;      ///< operations whose answer is still to come
+
+    std::uint64_t handed = 0;   ///< bytes of outputs in the link's whole life
+    std::uint64_t written = 0;  ///< of these, written to the peer
+    std::size_t credit = 0;     ///< input handled since the last credit
+    bool credit_listed = false;
+
+    bool finishing = false;  ///< the client is done: answer all, then `bye` `quit`
+    bool closed = false;     ///< `close` was put out, or the link is gone: nothing more is said
+
+    // The last subject published to, with what came of looking it up.
+    route* last_route = nullptr;
+    std::uint64_t last_route_generation = 0;
+    bool last_route_allowed = false;
+
+    std::uint64_t unsent() const noexcept { return handed - written; }
+    stream_answers* answers_of(stream_id stream) noexcept
+    {
+        for (auto& a : answers)
+            if (a.stream == stream)
+                return &a;
+        return nullptr;
+    }
+};
+
+/// A durable name of a client.
+struct node {
+    std::string name;  ///< "user/node"
+    std::string user;
+    link* at = nullptr;  ///< the link that bears it now
+    std::uint64_t seen_ms = 0;
+    struct progress {
+        stream_id stream{};
+        std::uint64_t submitted = 0;  ///< highest n handed to the sequencer or stored
+        std::uint64_t stored = 0;
+        message_seq seq = 0;
+        bool told = true;             ///< `stored` has been sent for it
+    };
+    std::vector<progress> last;
+    /// Publishes with an id that are under way.
+    struct flight {
+        token request{};
+        stream_id stream{};
+        std::uint64_t digest = 0;
+    };
+    boost::unordered_flat_map<std::string, flight, text_hash, text_equal> in_flight;
+
+    progress& of(stream_id stream)
+    {
+        for (auto& p : last)
+            if (p.stream == stream)
+                return p;
+        return last.emplace_back(progress{stream, 0, 0, 0, true});
+    }
+};
+
+}  // namespace kedge
