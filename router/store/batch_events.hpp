@@ -1,0 +1,110 @@
+#pragma once
+/// What both stores need to answer a batch in the order that the contract wants.
+
+#include <algorithm>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "router/store/store.hpp"
+
+namespace kedge {
+
+/// Gathers the events of one batch. Rows of a stream share one `rows_arrived`, at the place of the first of them; a failed
+/// append closes it, so that a stream's events stay in the order of its appends.
+class batch_events {
+public:
+    explicit batch_events(std::vector<store_event::any>& out) : out_{out} {}
+
+    void arrived(stream_id stream, row stored, token origin)
+    {
+        auto const [at, fresh] = open_.try_emplace(stream, out_.size());
+        if (fresh)
+            out_.push_back(store_event::rows_arrived{stream, {}});
+        std::get<store_event::rows_arrived>(out_[at->second]).rows.push_back({std::move(stored), origin});
+    }
+    void append_failed(store_request::append const& request, failure why)
+    {
+        open_.erase(request.stream);
+        out_.push_back(store_event::append_failed{request.request, request.stream, std::move(why)});
+    }
+    /// `request` = none: nobody waits for the answer.
+    void done(token request)
+    {
+        if (request != token::none)
+            out_.push_back(store_event::done{request});
+    }
+    void failed(token request, failure why)
+    {
+        if (request != token::none)
+            out_.push_back(store_event::failed{request, std::move(why)});
+    }
+    void push(store_event::any event) { out_.push_back(std::move(event)); }
+
+private:
+    std::vector<store_event::any>& out_;
+    std::map<stream_id, std::size_t> open_;
+};
+
+/// Keeps what was pipelined behind a failed append from being stored (`store_request::append::epoch`). Lives as long as the
+/// process: epochs are the router's and begin anew with it.
+class epoch_gate {
+public:
+    /// The reason to refuse the append, or null.
+    failure const* refuses(store_request::append const& request) const
+    {
+        auto const at = failed_.find(request.stream);
+        return at != failed_.end() && request.epoch <= at->second.epoch ? &at->second.why : nullptr;
+    }
+    void failed(store_request::append const& request, failure const& why)
+    {
+        auto& entry = failed_[request.stream];
+        entry.epoch = std::max(entry.epoch, request.epoch);
+        entry.why = why;
+    }
+    void forget(stream_id stream) { failed_.erase(stream); }
+    void clear() { failed_.clear(); }
+
+private:
+    struct entry {
+        std::uint64_t epoch = 0;
+        failure why;
+    };
+    std::map<stream_id, entry> failed_;
+};
+
+/// Where a new consumer begins. `at_time` finds the first row that is not older than the start's time; it is called only then.
+template <class AtTime>
+message_seq first_of(op::start_position const& start, stream_state const& stream, AtTime const& at_time)
+{
+    switch (start.at) {
+    case op::start_position::kind::new_only: return stream.last + 1;
+    case op::start_position::kind::first: return stream.first;
+    case op::start_position::kind::seq: return std::clamp(start.value, stream.first, message_seq_max);
+    case op::start_position::kind::time: return at_time();
+    }
+    return stream.last + 1;
+}
+
+namespace store_failure {
+
+inline failure unknown_stream() { return {error_code::unknown_stream, "there is no such stream"}; }
+inline failure unknown_consumer() { return {error_code::unknown_consumer, "there is no such consumer"}; }
+inline failure full() { return {error_code::store_full, "the disk is full: the message was not stored"}; }
+inline failure out_of_seqs() { return {error_code::store_full, "the stream has given out its last sequence number"}; }
+inline failure stream_exists(std::string const& name) { return {error_code::exists, "a stream named " + name + " exists"}; }
+inline failure consumer_exists(std::string const& name)
+{
+    return {error_code::exists, "the stream has a consumer named " + name};
+}
+inline failure renamed() { return {error_code::bad_request, "a stream keeps its name"}; }
+inline failure no_user(std::string const& name) { return {error_code::bad_request, "there is no user " + name}; }
+inline failure no_key(std::string const& user) { return {error_code::bad_request, user + " has no such key"}; }
+inline failure no_rule() { return {error_code::bad_request, "there is no such rule"}; }
+inline failure too_many(std::string const& what) { return {error_code::quota, "there are too many " + what + " (a configured limit)"}; }
+inline failure file_exists(std::string const& path) { return {error_code::exists, path + " exists: a backup replaces nothing"}; }
+
+}  // namespace store_failure
+
+}  // namespace kedge

@@ -1,0 +1,181 @@
+#include "router/store/memory_store.hpp"
+
+#include <algorithm>
+
+#include "router/store/dedupe_window.hpp"
+#include "router/store/memory_batch.hpp"
+#include "router/store/row_bytes.hpp"
+
+namespace kedge {
+
+namespace {
+
+constexpr std::size_t trim_rows_max = 1000;  // of one stream in one call of `maintain`
+
+}  // namespace
+
+memory_store::memory_store(limits const& bounds, std::string incarnation)
+    : limits_{bounds}, incarnation_{std::move(incarnation)}
+{
+}
+
+void memory_store::fail(fault what, unsigned skip)
+{
+    fault_ = what;
+    fault_in_ = skip;
+}
+
+void memory_store::crash()
+{
+    if (after_crash_)
+        disk_ = std::move(*after_crash_);
+    after_crash_.reset();
+    gate_.clear();
+    backups_due_.clear();
+    fault_ = fault::none;
+}
+
+memory_store::fault memory_store::next_fault()
+{
+    if (fault_ == fault::none)
+        return fault::none;
+    if (fault_in_ != 0) {
+        --fault_in_;
+        return fault::none;
+    }
+    return std::exchange(fault_, fault::none);
+}
+
+store_contents memory_store::load(std::uint64_t now_ms)
+{
+    store_contents all;
+    all.incarnation = incarnation_;
+    for (auto const& [id, s] : disk_.streams)
+        all.streams.push_back(s.state);
+    for (auto const& [id, c] : disk_.consumers) {
+        all.consumers.push_back(c.state);
+        all.consumers.back().dead = static_cast<std::uint64_t>(
+            std::ranges::count_if(c.dead, [](auto const& entry) { return !entry.second.replayed; }));
+    }
+    for (auto const& [name, n] : disk_.nodes) {
+        all.nodes.push_back({name, n.seen_ms, {}});
+        for (auto const& [stream, highest] : n.last)
+            all.nodes.back().last.push_back(highest);
+    }
+    all.ids = dedupe_window({disk_.ids.rbegin(), disk_.ids.rend()}, limits_, now_ms);
+    return all;
+}
+
+void memory_store::refuse(store_request::any const& request, failure const& why, batch_events& events)
+{
+    std::visit(
+        [&](auto const& r) {
+            using type = std::decay_t<decltype(r)>;
+            if constexpr (std::is_same_v<type, store_request::append>) {
+                if (!disk_.streams.contains(r.stream))
+                    return events.append_failed(r, store_failure::unknown_stream());
+                gate_.failed(r, why);
+                events.append_failed(r, why);
+            } else if constexpr (!std::is_same_v<type, store_request::put_node>) {
+                events.failed(r.request, why);
+            }
+        },
+        request);
+}
+
+void memory_store::execute(std::vector<store_request::any> batch, std::vector<store_event::any>& out)
+{
+    auto const met = next_fault();
+    if (met == fault::none) {
+        batch_run run{*this, out};
+        for (auto const& request : batch)
+            std::visit(run, request);
+        after_crash_.reset();
+        ++commits_;
+        return;
+    }
+    if (met == fault::stored) {
+        auto const before = disk_;
+        auto const due = backups_due_;
+        std::vector<store_event::any> unheard;
+        batch_run run{*this, unheard};
+        for (auto const& request : batch)
+            std::visit(run, request);
+        after_crash_ = std::exchange(disk_, before);
+        backups_due_ = due;
+    }
+    auto const why = met == fault::full ? store_failure::full() : failure{error_code::internal, "the disk failed"};
+    batch_events events{out};
+    batch_run run{*this, out};
+    bool rest = false;
+    for (auto const& request : batch) {
+        if (met == fault::broken || std::holds_alternative<store_request::append>(request)) {
+            refuse(request, why, events);
+        } else {
+            std::visit(run, request);
+            rest = true;
+        }
+    }
+    if (rest) {
+        after_crash_.reset();
+        ++commits_;
+    }
+}
+
+message_seq memory_store::lowest_unfinished(stream const& of) const
+{
+    message_seq lowest = 0;
+    for (auto const& [id, c] : disk_.consumers) {
+        if (c.state.config.stream != of.state.id)
+            continue;
+        auto const& position = c.state.position;
+        auto const mine = position.pending.empty() ? position.next : position.pending.front().seq;
+        lowest = lowest == 0 ? mine : std::min(lowest, mine);
+    }
+    return lowest;  // 0: no consumer, so nobody is done with anything
+}
+
+bool memory_store::trim(stream& of, std::uint64_t now_ms, std::vector<store_event::any>& out)
+{
+    auto& state = of.state;
+    auto const& bounds = state.config;
+    auto const done_below = bounds.keep == retention::interest ? lowest_unfinished(of) : 0;
+    auto const goes = [&](row const& oldest) {
+        return (bounds.max_msgs != 0 && state.messages > bounds.max_msgs)
+            || (bounds.max_bytes != 0 && state.bytes > bounds.max_bytes)
+            || (bounds.max_age_ms != 0 && oldest.time_ms + bounds.max_age_ms <= now_ms) || oldest.seq < done_below;
+    };
+    std::size_t gone = 0;
+    for (; gone < trim_rows_max && !of.rows.empty() && goes(of.rows.front()); ++gone) {
+        state.bytes -= row_bytes(*of.rows.front().message);
+        --state.messages;
+        ++state.first;
+        of.rows.pop_front();
+    }
+    if (gone == 0)
+        return false;
+    after_crash_.reset();
+    out.push_back(store_event::stream_trimmed{state.id, state.first, state.messages, state.bytes});
+    return gone == trim_rows_max;
+}
+
+bool memory_store::maintain(std::uint64_t now_ms, std::vector<store_event::any>& out)
+{
+    bool more = false;
+    for (auto& [id, s] : disk_.streams)
+        more = trim(s, now_ms, out) || more;
+    if (disk_.ids.size() > 2 * limits_.dedupe_ids_total) {
+        auto kept = dedupe_window({disk_.ids.rbegin(), disk_.ids.rend()}, limits_, now_ms);
+        disk_.ids.assign(std::make_move_iterator(kept.begin()), std::make_move_iterator(kept.end()));
+    }
+    while (!disk_.ids.empty() && disk_.ids.front().time_ms + limits_.dedupe_ms <= now_ms)
+        disk_.ids.pop_front();
+    for (auto const& [request, path] : std::exchange(backups_due_, {})) {
+        backups_.emplace(path, disk_);
+        if (request != token::none)
+            out.push_back(store_event::done{request});
+    }
+    return more;
+}
+
+}  // namespace kedge

@@ -1,0 +1,100 @@
+#pragma once
+/// Both ports of persistence in memory, for tests and the simulation: the same contract as `sqlite_store`, deterministic, with
+/// faults and crashes on demand. No clock, no randomness, no I/O.
+
+#include <deque>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "router/protocol/limits.hpp"
+#include "router/store/batch_events.hpp"
+#include "router/store/store.hpp"
+
+namespace kedge {
+
+/// One thread at a time. What it holds is as durable as the object: "committed" means that `crash` does not take it.
+class memory_store final : public message_store, public account_store {
+public:
+    explicit memory_store(limits const& = {}, std::string incarnation = "memory");
+
+    /// What becomes of a commit.
+    enum class fault : unsigned char {
+        none,
+        full,       ///< no room: appends fail with `store_full`, other requests of the batch are carried out
+        lost,       ///< `internal`, and a crash shows that nothing was stored
+        stored,     ///< `internal`, but a crash before the next commit shows that it was stored
+        broken,     ///< every request of the batch fails, reads and cursors too (`internal`); nothing is stored
+    };
+    /// The commit after `skip` others meets the fault. One fault at a time: a second call replaces the first.
+    void fail(fault, unsigned skip = 0);
+
+    /// The process dies and starts again: what is left is what was committed. Call `load` next. Faults are disarmed.
+    void crash();
+
+    /// Batches committed since the start.
+    std::uint64_t commits() const noexcept { return commits_; }
+
+    store_contents load(std::uint64_t now_ms) override;
+    void execute(std::vector<store_request::any> batch, std::vector<store_event::any>& out) override;
+    bool maintain(std::uint64_t now_ms, std::vector<store_event::any>& out) override;
+
+    contents load_accounts() override;
+    result<void> put_user(account_user const&) override;
+    result<void> remove_user(std::string const& name) override;
+    result<void> put_key(account_key const&) override;
+    result<void> remove_key(std::string const& user, std::string const& fingerprint) override;
+    result<std::uint64_t> add_rule(rule const&) override;
+    result<void> remove_rule(std::uint64_t id) override;
+
+private:
+    struct stream {
+        stream_state state;
+        std::deque<row> rows;  ///< of `state.first` to `state.last`, without holes
+    };
+    struct dead_copy {
+        dead_letter letter;
+        bool replayed = false;
+    };
+    struct consumer {
+        consumer_state state;
+        std::map<message_seq, dead_copy> dead;
+    };
+    struct node {
+        std::uint64_t seen_ms = 0;
+        std::map<stream_id, node_state::highest> last;
+    };
+    struct contents_of_disk {
+        std::map<stream_id, stream> streams;
+        std::map<consumer_id, consumer> consumers;
+        std::map<std::string, node> nodes;
+        std::deque<remembered_id> ids;  ///< oldest first
+        std::uint32_t last_stream = 0;
+        std::uint64_t last_consumer = 0;
+        contents accounts;
+        std::uint64_t last_rule = 0;
+    };
+    class batch_run;  // memory_batch.hpp: one batch against `disk_`
+
+    fault next_fault();
+    void refuse(store_request::any const&, failure const& why, batch_events&);
+    bool trim(stream&, std::uint64_t now_ms, std::vector<store_event::any>& out);
+    contents& change_accounts();
+    message_seq lowest_unfinished(stream const&) const;
+
+    limits limits_;
+    std::string incarnation_;
+    contents_of_disk disk_;
+    std::optional<contents_of_disk> after_crash_;  ///< what a crash would show instead, after `fault::stored`
+    epoch_gate gate_;
+    std::map<std::string, contents_of_disk> backups_;
+    std::vector<std::pair<token, std::string>> backups_due_;
+    fault fault_ = fault::none;
+    unsigned fault_in_ = 0;
+    std::uint64_t commits_ = 0;
+};
+
+}  // namespace kedge
