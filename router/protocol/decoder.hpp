@@ -15,7 +15,8 @@
 
 namespace kedge {
 
-/// One operation, and the bytes of input that it took (for flow control).
+/// One operation, and the bytes of input that it took (for flow control). What is not part of an operation (blank lines,
+/// a line that is being dropped) is counted nowhere: count what comes out here and `held()`, not what went in.
 struct decoded_operation {
     op::any operation;
     std::size_t bytes = 0;
@@ -27,6 +28,9 @@ struct decoded_operation {
 ///     while (auto next = decoder.next()) handle(std::move(*next));
 ///     if (decoder.broken()) …  // the last operation was op::malformed with a code that ends the link
 ///
+/// and at the end of input `finish()`, then `next()` as above: a last line without its LF is a line all the same, a frame
+/// that is cut off is `bad_frame`.
+///
 /// A body or line that is too large is not held: it is dropped as it arrives, then told as `op::malformed`.
 class operation_decoder {
 public:
@@ -35,7 +39,10 @@ public:
     operation_decoder(operation_decoder&&) noexcept;
     operation_decoder& operator=(operation_decoder&&) noexcept;
 
+    /// Copies `input`, which need not outlive the call.
     void feed(std::string_view input);
+    /// No more input will come.
+    void finish();
     /// The next whole operation. Nothing after `broken()`.
     std::optional<decoded_operation> next();
     /// The framing is lost for good (`bad_frame`, or a frame over the limit): the link must end.

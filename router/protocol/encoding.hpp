@@ -28,15 +28,18 @@ struct msg_view {
     std::string_view body;
 };
 
-/// One delivery, whole (frame or line), in one block. Empty and zero fields are left out.
+/// One delivery, whole (frame or line), in one block. Empty and zero fields are left out, the body excepted. `headers`
+/// holds `limits::header_bytes` at most, so that the frame's header fits.
 bytes_ptr encode(msg_view const&, encoding);
-/// Any notice, whole. Never fails: every field was checked on its way in.
+/// Any notice, whole. Never fails: every field was checked on its way in. What has no bound of its own (a sentence, the
+/// recipients that are unknown, the streams of `welcome::last`) is cut to what a frame's header holds.
 bytes_ptr encode(notice::any const&, encoding);
 /// The hot answers without a detour over `notice::any`.
 bytes_ptr encode_ok(std::string_view id, std::string_view stream, message_seq, bool dup, encoding);
 bytes_ptr encode_stored(std::string_view stream, std::uint64_t n, message_seq, encoding);
 
-/// Client side: appends one operation to `out`.
+/// Client side: appends one operation to `out`; `op::malformed` is none and appends nothing. Throws `std::length_error`
+/// if its header (headers, recipients, seqs) is longer than a frame can tell, 65,535 bytes; `out` is unchanged then.
 void encode(op::any const&, encoding, std::string& out);
 
 }  // namespace kedge
