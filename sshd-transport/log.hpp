@@ -21,10 +21,10 @@ enum class log_format : unsigned char { text, json };
 
 /// Whom a line is about; empty members are left out.
 struct log_about {
-    std::string_view session;  ///< the token shown to clients
+    std::string_view session{};  ///< the token shown to clients
     link_id link{};
-    std::string_view user;
-    std::string_view address;
+    std::string_view user{};
+    std::string_view address{};
 };
 
 /// Starts the log. Before it, and after `log_stop`, lines are dropped. `main` only.
