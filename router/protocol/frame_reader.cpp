@@ -112,11 +112,10 @@ std::optional<frame> frame_reader::drop()
 frame frame_reader::fail(std::string_view reason) noexcept
 {
     broken_ = true;
-    frame const told{frame::state::broken, {}, {}, held(), reason};
     input_.consume(input_.size());
     input_.release();
     dropping_ = 0;
-    return told;
+    return {frame::state::broken, {}, {}, 0, reason};
 }
 
 }  // namespace kedge

@@ -25,7 +25,7 @@ struct frame {
     } is = state::whole;
     std::string_view header;  ///< followed by `json_padding` readable bytes
     std::string_view body;
-    std::size_t bytes = 0;  ///< that it took of the input
+    std::size_t bytes = 0;  ///< that it took of the input; 0 if broken
     std::string_view reason;
 };
 
