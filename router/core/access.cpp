@@ -14,7 +14,7 @@ std::string fill_in(std::string pattern, std::string_view user)
     return pattern;
 }
 
-std::string quoted(std::string_view text) { return "'" + std::string{text} + "'"; }
+std::string in_quotes(std::string_view text) { return "'" + std::string{text} + "'"; }
 
 }  // namespace
 
@@ -23,7 +23,7 @@ std::string describe(rule const& r)
     auto const whose = r.user.empty() ? "role " + r.role : "user " + r.user;
     auto const effect = r.what == rule::effect::deny ? "deny" : "allow";
     auto const action = r.action == rule::act::publish ? "publish" : "subscribe";
-    return "rule " + std::to_string(r.id) + " (" + whose + ": " + effect + " " + action + " " + quoted(r.pattern) + ")";
+    return "rule " + std::to_string(r.id) + " (" + whose + ": " + effect + " " + action + " " + in_quotes(r.pattern) + ")";
 }
 
 std::vector<rule> built_in_rules()
@@ -64,7 +64,7 @@ bool access_profile::is_operator() const noexcept { return role_ == role_operato
 access_decision access_profile::decide(lists const& rules, std::string_view verb, std::string_view subject, bool literal) const
 {
     auto const refuse = [&](std::string why) {
-        return access_decision{false, user_ + " may not " + std::string{verb} + " " + quoted(subject) + ": " + std::move(why)};
+        return access_decision{false, user_ + " may not " + std::string{verb} + " " + in_quotes(subject) + ": " + std::move(why)};
     };
     for (auto const& denied : rules.deny)
         if (literal ? matches(denied.pattern, subject) : intersects(denied.pattern, subject))
@@ -80,14 +80,14 @@ access_decision access_profile::decide(lists const& rules, std::string_view verb
 access_decision access_profile::may_publish(std::string_view subject) const
 {
     if (subject.starts_with("inbox.") || subject.starts_with("svc."))
-        return {false, "nobody publishes to " + quoted(subject) + ": inboxes are reached by post, services by call"};
+        return {false, "nobody publishes to " + in_quotes(subject) + ": inboxes are reached by post, services by call"};
     return decide(publish_, "publish to", subject, true);
 }
 
 access_decision access_profile::may_subscribe(std::string_view pattern) const
 {
     if (intersects("inbox.>", pattern) && pattern != "inbox." + user_)
-        return {false, user_ + " may not subscribe to " + quoted(pattern) + ": an inbox is read by its owner only"};
+        return {false, user_ + " may not subscribe to " + in_quotes(pattern) + ": an inbox is read by its owner only"};
     return decide(subscribe_, "subscribe to", pattern, false);
 }
 

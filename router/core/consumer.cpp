@@ -116,7 +116,7 @@ std::uint32_t consumer::delivered(attachment& to, message_seq seq, std::uint64_t
     h.due_ms = 0;
     h.nakd = false;
     ++to.outstanding;
-    trim(to, *this);
+    trim(to);
     to.order.push_back({seq, h.serial});
     waits_.push_back({now.steady_ms + config_.ack_wait_ms, seq, h.serial});
     next_ = std::max(next_, seq + 1);
@@ -125,12 +125,16 @@ std::uint32_t consumer::delivered(attachment& to, message_seq seq, std::uint64_t
     return h.tries;
 }
 
-void consumer::trim(attachment& a, consumer const& c)
+void consumer::trim(attachment& a)
 {
-    auto const is_void = [&](attachment::delivery const& d) {
-        auto const at = c.held_.find(d.seq);
-        return at == c.held_.end() || at->second.serial != d.serial;
+    auto const is_void = [&](auto const& d) {
+        auto const at = held_.find(d.seq);
+        return at == held_.end() || at->second.serial != d.serial;
     };
+    while (!waits_.empty() && is_void(waits_.front()))
+        waits_.pop_front();
+    if (waits_.size() > 2 * held_.size() + 64)
+        std::erase_if(waits_, is_void);
     while (!a.order.empty() && is_void(a.order.front()))
         a.order.pop_front();
     if (a.order.size() > 2 * a.outstanding + 64)
@@ -289,6 +293,11 @@ cursor consumer::position(instant now) const
 }
 
 std::vector<store_request::save_cursor::death> consumer::take_deaths() { return std::exchange(deaths_, {}); }
+
+void consumer::restore_deaths(std::vector<store_request::save_cursor::death> deaths)
+{
+    deaths_.insert(deaths_.begin(), std::make_move_iterator(deaths.begin()), std::make_move_iterator(deaths.end()));
+}
 
 void consumer::revive(std::vector<message_seq> const& seqs)
 {

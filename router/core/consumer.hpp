@@ -101,6 +101,8 @@ public:
     /// Deaths since the last call; they are to be saved with the position.
     std::vector<store_request::save_cursor::death> take_deaths();
     bool has_deaths() const noexcept { return !deaths_.empty(); }
+    /// The save failed: they are still to be saved.
+    void restore_deaths(std::vector<store_request::save_cursor::death>);
     /// They were saved and are to be delivered again (an operator's replay).
     void revive(std::vector<message_seq> const&);
 
@@ -110,6 +112,7 @@ public:
     std::deque<row> fetched;              ///< rows read ahead, matching, not delivered yet
     message_seq fetched_to = 0;           ///< everything below was looked at for `fetched`
     std::map<message_seq, row> refetched; ///< rows for redelivery
+    std::vector<message_seq> asked;       ///< what the read under way is to bring for redelivery; empty = new rows
     bool dirty = false;
     token saving{};                       ///< a save is under way
     struct saver {
@@ -139,7 +142,7 @@ private:
     void put_back(message_seq, hold&, std::uint64_t due_ms);
     bool held_by(hold const&, link const&) const;
     void die(holds::iterator, std::string reason);
-    static void trim(attachment&, consumer const&);
+    void trim(attachment&);
 
     consumer_id id_;
     consumer_config config_;

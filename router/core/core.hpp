@@ -26,7 +26,7 @@
 #include "router/core/access.hpp"
 #include "router/core/actions.hpp"
 #include "router/core/consumer.hpp"
-#include "router/core/dedupe_window.hpp"
+#include "router/core/id_windows.hpp"
 #include "router/core/link.hpp"
 #include "router/core/stream.hpp"
 #include "router/core/subject_index.hpp"
@@ -68,6 +68,7 @@ struct core_config {
     struct limits limits;
     std::string server_name;           ///< "kedge/0.1.0"
     std::vector<std::string> servers;  ///< told in `welcome`
+    std::string home;                  ///< where a backup without a path of its own goes
 };
 
 class core {
@@ -87,6 +88,9 @@ public:
     void tick(instant, actions&);
     /// Ends a batch of the above: positions to save, credits, `stored` notices.
     void finish(instant, actions&);
+
+    /// Before the end: asks for every position that is not saved yet.
+    void save_positions(instant, actions&);
 
     /// Steady milliseconds at which `tick` has something to do; nothing if never.
     std::optional<std::uint64_t> due_ms() const;
@@ -109,7 +113,9 @@ private:
     void who(link&, op::who const&, actions&);
     void refuse_later(link&, std::string const& id, std::string_view word, actions&);
     void input_ended(link&, instant, actions&);
-    void finish_if_answered(link&, instant, actions&);
+    /// Ends the link when everything is answered (looked at at the end of the batch).
+    void end_when_answered(link&, error_code, std::string message);
+    void answered(link&);
     /// `bye`, then close; the link's subscriptions and consumers are let go at once.
     void end(link&, error_code, std::string message, std::string_view leave_reason, instant, actions&);
     /// Lets go of everything the link holds; `written` as in consumer::release.
@@ -134,7 +140,6 @@ private:
     // core_publish.cpp: routes, publishes, rows that arrived.
     route& route_for(std::string_view subject);
     void publish(link&, op::publish&&, std::size_t bytes, instant, actions&);
-    void publish_plain(link*, route&, message const&, std::string_view sender, instant, actions&);
     void publish_durable(link&, stream&, op::publish&&, std::size_t bytes, instant, actions&);
     void refuse_publish(link&, stream*, std::string_view id, failure, std::size_t bytes, actions&);
     void malformed(link&, op::malformed&&, std::size_t bytes, instant, actions&);
@@ -143,6 +148,9 @@ private:
     void append_failed(store_event::append_failed&&, instant, actions&);
     void answer_slot(link_id, stream_id, token, bytes_ptr, actions&);
     void flush_answers(link&, stream_answers&, actions&);
+    void answer_in_turn(link&, stream_id, bytes_ptr, std::size_t bytes, actions&);
+    void answer_pongs(link&, actions&);
+    stream_answers& answers_for(link&, stream_id);
     void tell_stored(actions&);
     stream* stream_of(std::string_view subject);
 
@@ -158,7 +166,9 @@ private:
     result<consumer*> consumer_at(link&, std::string const& name, std::string const& stream_name);
     void release(consumer&, attachment&, std::optional<std::uint64_t> written, instant, actions&);
     void pump(consumer&, instant, actions&);
-    bool deliver(consumer&, attachment&, row const&, instant, actions&);
+    void deliver(consumer&, attachment&, row const&, instant, actions&);
+    /// A row arrived that an attached consumer's filter matches.
+    void offer(consumer&, row const&, instant, actions&);
     void rows_read(store_event::rows_read&&, instant, actions&);
     void after_change(consumer&, instant, actions&);
     void save(consumer&, instant, actions&);
@@ -174,6 +184,7 @@ private:
     metrics& counts_;
     std::uint64_t last_token_ = 0;
     instant now_;
+    instant const started_;
     bool draining_ = false;
     bool drained_told_ = false;
     std::optional<failure> store_trouble_;  ///< the last batch failed
@@ -181,7 +192,7 @@ private:
     boost::unordered_flat_map<link_id, std::unique_ptr<link>> links_;
     std::vector<link_id> credited_;   ///< links whose credit is to be told at the end of the batch
     std::vector<link_id> slow_;       ///< links that are to end for not reading
-    std::vector<link_id> unread_;     ///< links whose outbox has drained: consumers may go on
+    std::vector<link_id> ending_;     ///< links that end once everything is answered: looked at at the end of the batch
 
     boost::unordered_flat_map<std::string, std::unique_ptr<node>, text_hash, text_equal> nodes_;
     boost::unordered_flat_map<std::string, std::size_t, text_hash, text_equal> user_nodes_;
@@ -195,7 +206,7 @@ private:
     std::map<stream_id, std::unique_ptr<stream>> streams_;
     subject_index<stream*> stream_index_;
     std::uint64_t store_queue_bytes_ = 0;
-    dedupe_window window_;
+    id_windows window_;
     bytes_ptr const sys_;
 
     std::map<consumer_id, std::unique_ptr<consumer>> consumers_;
@@ -216,7 +227,8 @@ private:
     std::map<token, creation> creations_;
     boost::unordered_flat_map<token, consumer_id> reads_;
     boost::unordered_flat_map<token, consumer_id> saves_;
-    std::uint64_t save_due_ms_ = 0;  ///< positions without an urgent waiter are saved then; 0 = none is dirty
+    boost::unordered_flat_set<consumer_id> unsaved_;  ///< positions that nobody waits for
+    std::uint64_t save_due_ms_ = 0;                   ///< they are saved then; 0 = there are none
 
     /// (steady ms, consumer): a consumer may stand in it twice; what is stale finds nothing to do.
     std::priority_queue<std::pair<std::uint64_t, consumer_id>, std::vector<std::pair<std::uint64_t, consumer_id>>,

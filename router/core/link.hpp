@@ -69,13 +69,15 @@ struct link {
     std::size_t credit = 0;     ///< input handled since the last credit
     bool credit_listed = false;
 
-    bool finishing = false;  ///< the client is done: answer all, then `bye` `quit`
+    bool finishing = false;  ///< takes no more operations: answers all, then `bye` with `finish_code`
+    error_code finish_code = error_code::quit;
+    std::string finish_message;
     bool closed = false;     ///< `close` was put out, or the link is gone: nothing more is said
 
-    // The last subject published to, with what came of looking it up.
+    // The last subject published to, if it was allowed, with its route.
+    std::string last_subject;
     route* last_route = nullptr;
     std::uint64_t last_route_generation = 0;
-    bool last_route_allowed = false;
 
     std::uint64_t unsent() const noexcept { return handed - written; }
     stream_answers* answers_of(stream_id stream) noexcept

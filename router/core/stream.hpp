@@ -32,6 +32,7 @@ struct stream {
         message_ptr message;
         std::uint64_t n = 0;
         std::uint64_t digest = 0;
+        std::uint64_t epoch = 0;
         /// Others that sent the same id meanwhile: they get this one's answer.
         struct waiter {
             link_id link{};

@@ -22,6 +22,7 @@ struct router_config {
     struct limits limits;
     std::string server_name;           ///< "kedge/0.1.0"
     std::vector<std::string> servers;  ///< "host:port", told in `welcome`
+    std::string home;                  ///< where a backup without a path of its own goes
 };
 
 /// Both ports of one database. `sqlite_store` implements them in one object.

@@ -1,8 +1,8 @@
-#include "router/core/dedupe_window.hpp"
+#include "router/core/id_windows.hpp"
 
 namespace kedge {
 
-dedupe_window::window* dedupe_window::use(std::string_view node)
+id_windows::window* id_windows::use(std::string_view node)
 {
     auto const at = by_node_.find(node);
     if (at == by_node_.end())
@@ -12,7 +12,7 @@ dedupe_window::window* dedupe_window::use(std::string_view node)
     return &*at->second;
 }
 
-void dedupe_window::drop_oldest(window& w)
+void id_windows::drop_oldest(window& w)
 {
     auto const& oldest = w.records.front();
     // The same id may have been stored again after it had left the window: then the map holds the newer record.
@@ -22,7 +22,7 @@ void dedupe_window::drop_oldest(window& w)
     --total_;
 }
 
-dedupe_window::entry const* dedupe_window::find(std::string_view node, std::string_view id, std::uint64_t now_ms)
+id_windows::entry const* id_windows::find(std::string_view node, std::string_view id, std::uint64_t now_ms)
 {
     auto* const w = use(node);
     if (!w)
@@ -33,7 +33,7 @@ dedupe_window::entry const* dedupe_window::find(std::string_view node, std::stri
     return &at->second->what;
 }
 
-void dedupe_window::add(std::string_view node, std::string_view id, entry what, std::uint64_t now_ms)
+void id_windows::add(std::string_view node, std::string_view id, entry what, std::uint64_t now_ms)
 {
     auto* w = use(node);
     if (!w) {
@@ -60,7 +60,7 @@ void dedupe_window::add(std::string_view node, std::string_view id, entry what, 
     }
 }
 
-void dedupe_window::forget(std::string_view node)
+void id_windows::forget(std::string_view node)
 {
     auto const at = by_node_.find(node);
     if (at == by_node_.end())
@@ -71,7 +71,7 @@ void dedupe_window::forget(std::string_view node)
     windows_.erase(w);
 }
 
-void dedupe_window::expire(std::uint64_t now_ms, std::size_t most)
+void id_windows::expire(std::uint64_t now_ms, std::size_t most)
 {
     for (auto w = windows_.begin(); w != windows_.end() && most > 0;) {
         while (!w->records.empty() && w->records.front().time_ms + bounds_.age_ms < now_ms && most > 0) {

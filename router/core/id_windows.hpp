@@ -15,7 +15,7 @@
 
 namespace kedge {
 
-class dedupe_window {
+class id_windows {
 public:
     struct bounds {
         std::uint64_t age_ms = 0;
@@ -28,7 +28,7 @@ public:
         std::uint64_t digest = 0;
     };
 
-    explicit dedupe_window(bounds b) : bounds_{b} {}
+    explicit id_windows(bounds b) : bounds_{b} {}
     void set_bounds(bounds b) noexcept { bounds_ = b; }
 
     /// The stored publish with this id, if it is still in the window at `now_ms`. Marks the node as used.

@@ -1,0 +1,108 @@
+#pragma once
+/// What operators ask of the router: users, keys, rules, streams, consumers, dead letters, backup, status; and the answers
+/// of `who`. Part of the core's thread and, like it, sans I/O: a change is asked of a store, and holds (and is answered)
+/// when the store has it.
+
+#include <deque>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "router/admin/call.hpp"
+#include "router/core/actions.hpp"
+#include "router/core/link.hpp"
+
+namespace kedge {
+
+class core;
+class consumer;
+struct stream;
+
+/// Owned by the core, which it also changes. Commands that need a store are carried out one after another.
+class admin {
+public:
+    explicit admin(core& c) : core_{c} {}
+
+    void handle(link&, token request, admin_call, instant, actions&);
+    void on_store(store_event::any const&, instant, actions&);
+    void on_accounts(account_result const&, instant, actions&);
+    /// The link is gone: what it asked for goes on, unanswered.
+    void forget(link_id);
+
+    nlohmann::json who(link const&, op::who::kind) const;
+
+private:
+    /// Who waits for an answer.
+    struct caller {
+        link_id link{};
+        token request{};
+    };
+    struct waiting {
+        caller from;
+        admin_call call;
+    };
+    /// The command under way: what to do with the answer of a store. Exactly one of the two is set.
+    struct running {
+        caller from;
+        token request{};
+        std::function<void(store_event::any const&, instant, actions&)> on_store;
+        std::function<void(account_result const&, instant, actions&)> on_accounts;
+    };
+    struct command {
+        std::string_view name;
+        bool store;  ///< needs a store: waits for its turn
+        void (admin::*carry_out)(caller, nlohmann::json const&, instant, actions&);
+    };
+    static command const commands[];
+
+    void answer(caller, admin_result, actions&);
+    void refuse(caller, std::string why, actions&);
+    void done(caller, nlohmann::json data, actions&);
+    void next(instant, actions&);
+    void ask_store(caller, token, store_request::any, std::function<void(store_event::any const&, instant, actions&)>, actions&);
+    void ask_accounts(caller, std::vector<account_change::any>, nlohmann::json data, actions&);
+    /// A reply of the store that only says whether it worked.
+    std::function<void(store_event::any const&, instant, actions&)> when_done(caller, std::function<nlohmann::json(instant, actions&)>);
+    void apply(account_change::any const&, std::uint64_t rule_id);
+
+    void user_add(caller, nlohmann::json const&, instant, actions&);
+    void user_list(caller, nlohmann::json const&, instant, actions&);
+    void user_remove(caller, nlohmann::json const&, instant, actions&);
+    void key_add(caller, nlohmann::json const&, instant, actions&);
+    void key_list(caller, nlohmann::json const&, instant, actions&);
+    void key_remove(caller, nlohmann::json const&, instant, actions&);
+    void rule_add(caller, nlohmann::json const&, instant, actions&);
+    void rule_list(caller, nlohmann::json const&, instant, actions&);
+    void rule_remove(caller, nlohmann::json const&, instant, actions&);
+    void stream_add(caller, nlohmann::json const&, instant, actions&);
+    void stream_list(caller, nlohmann::json const&, instant, actions&);
+    void stream_show(caller, nlohmann::json const&, instant, actions&);
+    void stream_edit(caller, nlohmann::json const&, instant, actions&);
+    void stream_remove(caller, nlohmann::json const&, instant, actions&);
+    void consumer_list(caller, nlohmann::json const&, instant, actions&);
+    void consumer_show(caller, nlohmann::json const&, instant, actions&);
+    void consumer_remove(caller, nlohmann::json const&, instant, actions&);
+    void dead_list(caller, nlohmann::json const&, instant, actions&);
+    void dead_show(caller, nlohmann::json const&, instant, actions&);
+    void dead_replay(caller, nlohmann::json const&, instant, actions&);
+    void dead_drop(caller, nlohmann::json const&, instant, actions&);
+    void backup(caller, nlohmann::json const&, instant, actions&);
+    void status(caller, nlohmann::json const&, instant, actions&);
+
+    struct stream* stream_named(std::string const&) const;
+    consumer* consumer_named(nlohmann::json const&, std::string& why) const;
+    /// Checks subjects and limits of a stream; a sentence if something is wrong. `self` is the stream that is edited.
+    std::string check_stream(stream_config const&, struct stream const* self) const;
+    std::string read_limits(nlohmann::json const&, stream_config&) const;
+    nlohmann::json describe(struct stream const&) const;
+    nlohmann::json describe(consumer const&) const;
+    std::string check_keys(std::string const& user, nlohmann::json const&, instant, std::vector<account_change::any>&) const;
+    void replay_page(caller, consumer_id, std::vector<message_seq> wanted, message_seq after, std::uint64_t count, instant, actions&);
+
+    core& core_;
+    std::deque<waiting> queue_;
+    std::optional<running> running_;
+};
+
+}  // namespace kedge

@@ -1,0 +1,260 @@
+// Users, keys and rules.
+
+#include <algorithm>
+
+#include "router/admin/admin.hpp"
+#include "router/core/core.hpp"
+#include "router/protocol/names.hpp"
+
+namespace kedge {
+
+void admin::ask_accounts(caller from, std::vector<account_change::any> changes, nlohmann::json data, actions& out)
+{
+    auto const request = core_.next_token();
+    running_ = running{from, request, nullptr,
+                       [this, from, changes, data = std::move(data)](account_result const& result, instant now, actions& o) mutable {
+                           // What was carried out holds, even if a later change of the same command failed.
+                           for (std::size_t i = 0; i < result.carried_out && i < changes.size(); ++i)
+                               apply(changes[i], result.rule_id);
+                           core_.publish_directory(o);
+                           core_.rules_changed(now, o);
+                           if (result.why)
+                               return refuse(from, result.why->message, o);
+                           if (result.rule_id)
+                               data["id"] = result.rule_id;
+                           done(from, std::move(data), o);
+                       }};
+    out.accounts.push_back({request, std::move(changes)});
+}
+
+void admin::on_accounts(account_result const& result, instant now, actions& out)
+{
+    if (!running_ || !running_->on_accounts || running_->request != result.request)
+        return;
+    auto mine = std::move(*running_);
+    running_.reset();
+    mine.on_accounts(result, now, out);
+    next(now, out);
+}
+
+void admin::apply(account_change::any const& change, std::uint64_t rule_id)
+{
+    auto& users = core_.users_;
+    auto& keys = core_.keys_;
+    auto& rules = core_.rules_;
+    auto const user_at = [&](std::string const& name) {
+        return std::find_if(users.begin(), users.end(), [&](auto const& u) { return u.name == name; });
+    };
+    if (auto const* const put = std::get_if<account_change::put_user>(&change)) {
+        if (auto const at = user_at(put->user.name); at != users.end())
+            *at = put->user;
+        else
+            users.push_back(put->user);
+    } else if (auto const* const gone = std::get_if<account_change::remove_user>(&change)) {
+        std::erase_if(keys, [&](auto const& k) { return k.user == gone->name; });
+        std::erase_if(rules, [&](auto const& r) { return r.user == gone->name; });
+        if (auto const at = user_at(gone->name); at != users.end())
+            at->removed = true;
+        else
+            users.push_back({gone->name, std::string{role_user}, true, false, 0});
+    } else if (auto const* const key = std::get_if<account_change::put_key>(&change)) {
+        std::erase_if(keys, [&](auto const& k) { return k.user == key->key.user && k.blob == key->key.blob; });
+        keys.push_back(key->key);
+    } else if (auto const* const lost = std::get_if<account_change::remove_key>(&change)) {
+        std::erase_if(keys, [&](auto const& k) { return k.user == lost->user && k.fingerprint == lost->fingerprint; });
+    } else if (auto const* const added = std::get_if<account_change::add_rule>(&change)) {
+        auto r = added->what;
+        r.id = rule_id;
+        rules.push_back(std::move(r));
+    } else if (auto const* const dropped = std::get_if<account_change::remove_rule>(&change)) {
+        std::erase_if(rules, [&](auto const& r) { return r.id == dropped->id; });
+    }
+}
+
+std::string admin::check_keys(std::string const& user, nlohmann::json const& texts, instant now,
+                              std::vector<account_change::any>& changes) const
+{
+    auto count = static_cast<std::uint64_t>(
+        std::count_if(core_.keys_.begin(), core_.keys_.end(), [&](auto const& k) { return k.user == user; }));
+    for (auto const& text : texts) {
+        auto key = parse_public_key(text.is_string() ? text.get<std::string>() : std::string{});
+        if (!key)
+            return "this is not a public key of OpenSSH's form: '" + (text.is_string() ? text.get<std::string>().substr(0, 80) : text.dump()) + "'";
+        if (++count > core_.config_.limits.user_keys)
+            return "user " + user + " may have " + std::to_string(core_.config_.limits.user_keys) + " keys at most";
+        key->user = user;
+        key->added_ms = now.wall_ms;
+        changes.push_back(account_change::put_key{std::move(*key)});
+    }
+    return {};
+}
+
+void admin::user_add(caller from, nlohmann::json const& args, instant now, actions& out)
+{
+    auto const name = args.value("name", "");
+    auto const* const known = core_.directory_->find_user(name);
+    bool const in = known && !known->removed;
+    auto const role = args.value("role", in ? known->role : std::string{role_user});
+    if (!valid_user(name))
+        return refuse(from, "'" + name + "' is not a user name: a-z, 0-9, '-' and '_', 32 at most, beginning with a letter or digit", out);
+    if (!valid_role(role))
+        return refuse(from, "'" + role + "' is not a role: operator, user or bot", out);
+    if (!known && core_.directory_->users().size() >= core_.config_.limits.users)
+        return refuse(from, "there are " + std::to_string(core_.directory_->users().size()) + " users already", out);
+    std::vector<account_change::any> changes;
+    changes.push_back(account_change::put_user{{name, role, false, false, in ? known->added_ms : now.wall_ms}});
+    if (auto const why = check_keys(name, args.value("keys", nlohmann::json::array()), now, changes); !why.empty())
+        return refuse(from, why, out);
+    auto const keys = changes.size() - 1;
+    ask_accounts(from, std::move(changes), {{"name", name}, {"role", role}, {"keys", keys}}, out);
+}
+
+void admin::user_list(caller from, nlohmann::json const&, instant, actions& out)
+{
+    auto list = nlohmann::json::array();
+    for (auto const& u : core_.directory_->users()) {
+        auto const keys = std::count_if(core_.directory_->keys().begin(), core_.directory_->keys().end(),
+                                        [&](auto const& k) { return k.user == u.name; });
+        std::vector<session_id> sessions;
+        for (auto const& [id, l] : core_.links_)
+            if (l->who->user == u.name && std::find(sessions.begin(), sessions.end(), l->session) == sessions.end())
+                sessions.push_back(l->session);
+        list.push_back({{"name", u.name},
+                        {"role", u.role},
+                        {"keys", keys},
+                        {"sessions", sessions.size()},
+                        {"added_ms", u.added_ms},
+                        {"source", u.from_file ? "file" : "store"},
+                        {"removed", u.removed}});
+    }
+    done(from, {{"users", std::move(list)}}, out);
+}
+
+void admin::user_remove(caller from, nlohmann::json const& args, instant, actions& out)
+{
+    auto const name = args.value("name", "");
+    auto const* const known = core_.directory_->find_user(name);
+    if (!known || known->removed)
+        return refuse(from, "there is no user " + name, out);
+    auto const* const self = core_.find(from.link);
+    if (self && self->who->user == name)
+        return refuse(from, "you are " + name + ": let another operator remove you", out);
+    ask_accounts(from, {account_change::remove_user{name}}, {{"name", name}}, out);
+}
+
+void admin::key_add(caller from, nlohmann::json const& args, instant now, actions& out)
+{
+    auto const name = args.value("user", "");
+    auto const* const known = core_.directory_->find_user(name);
+    if (!known || known->removed)
+        return refuse(from, "there is no user " + name + ": add it first", out);
+    auto const texts = args.value("keys", nlohmann::json::array());
+    std::vector<account_change::any> changes;
+    if (known->from_file)  // a user of authorized_keys becomes one of the store as well
+        changes.push_back(account_change::put_user{{name, known->role, false, false, now.wall_ms}});
+    if (auto const why = texts.empty() ? std::string{"which key?"} : check_keys(name, texts, now, changes); !why.empty())
+        return refuse(from, why, out);
+    ask_accounts(from, std::move(changes), {{"user", name}, {"keys", texts.size()}}, out);
+}
+
+void admin::key_list(caller from, nlohmann::json const& args, instant, actions& out)
+{
+    auto const name = args.value("user", "");
+    auto const* const known = core_.directory_->find_user(name);
+    if (!name.empty() && (!known || known->removed))
+        return refuse(from, "there is no user " + name, out);
+    auto list = nlohmann::json::array();
+    for (auto const& k : core_.directory_->keys())
+        if (name.empty() || k.user == name)
+            list.push_back({{"user", k.user},
+                            {"type", k.type},
+                            {"fingerprint", k.fingerprint},
+                            {"comment", k.comment},
+                            {"role", k.role},
+                            {"from", k.from},
+                            {"expires_ms", k.expires_ms},
+                            {"added_ms", k.added_ms},
+                            {"source", k.from_file ? "file" : "store"}});
+    done(from, {{"keys", std::move(list)}}, out);
+}
+
+void admin::key_remove(caller from, nlohmann::json const& args, instant, actions& out)
+{
+    auto const name = args.value("user", "");
+    auto const fingerprint = args.value("fingerprint", "");
+    auto const is_it = [&](account_key const& k) { return k.user == name && k.fingerprint == fingerprint; };
+    if (std::none_of(core_.keys_.begin(), core_.keys_.end(), is_it)) {
+        bool const in_file = std::any_of(core_.file_keys_.begin(), core_.file_keys_.end(), is_it);
+        return refuse(from,
+                      in_file ? "that key stands in authorized_keys: take its line out there, or remove the user"
+                              : "user " + name + " has no key " + fingerprint,
+                      out);
+    }
+    ask_accounts(from, {account_change::remove_key{name, fingerprint}}, {{"user", name}, {"fingerprint", fingerprint}}, out);
+}
+
+void admin::rule_add(caller from, nlohmann::json const& args, instant, actions& out)
+{
+    rule r;
+    r.user = args.value("user", "");
+    r.role = args.value("role", "");
+    r.pattern = args.value("pattern", "");
+    auto const effect = args.value("effect", "");
+    auto const action = args.value("action", "");
+    if (r.user.empty() == r.role.empty())
+        return refuse(from, "a rule is for one user or for one role", out);
+    if (!r.user.empty() && !core_.directory_->find_user(r.user))
+        return refuse(from, "there is no user " + r.user, out);
+    if (!r.role.empty() && !valid_role(r.role))
+        return refuse(from, "'" + r.role + "' is not a role: operator, user or bot", out);
+    if (effect != "allow" && effect != "deny")
+        return refuse(from, "'" + effect + "' is neither allow nor deny", out);
+    if (action != "publish" && action != "subscribe")
+        return refuse(from, "'" + action + "' is neither publish nor subscribe", out);
+    auto example = r.pattern;
+    for (auto at = example.find("{user}"); at != std::string::npos; at = example.find("{user}"))
+        example.replace(at, 6, "u");
+    if (!valid_pattern(example))
+        return refuse(from, "'" + r.pattern + "' is not a pattern of subjects", out);
+    if (core_.rules_.size() >= core_.config_.limits.rules)
+        return refuse(from, "there are " + std::to_string(core_.rules_.size()) + " rules already", out);
+    r.what = effect == "allow" ? rule::effect::allow : rule::effect::deny;
+    r.action = action == "publish" ? rule::act::publish : rule::act::subscribe;
+    ask_accounts(from, {account_change::add_rule{std::move(r)}}, nlohmann::json::object(), out);
+}
+
+void admin::rule_list(caller from, nlohmann::json const&, instant, actions& out)
+{
+    auto list = nlohmann::json::array();
+    auto const add = [&](rule const& r, bool built_in) {
+        nlohmann::json entry{{"id", r.id},
+                             {"effect", r.what == rule::effect::allow ? "allow" : "deny"},
+                             {"action", r.action == rule::act::publish ? "publish" : "subscribe"},
+                             {"pattern", r.pattern},
+                             {"builtin", built_in}};
+        if (!r.user.empty())
+            entry["user"] = r.user;
+        if (!r.role.empty())
+            entry["role"] = r.role;
+        list.push_back(std::move(entry));
+    };
+    // A role's built-in rule is listed while it holds: until the role has an allow rule of its own for the action.
+    for (auto const& r : built_in_rules())
+        if (std::none_of(core_.rules_.begin(), core_.rules_.end(), [&](auto const& own) {
+                return own.what == rule::effect::allow && own.role == r.role && own.action == r.action;
+            }))
+            add(r, true);
+    for (auto const& r : core_.rules_)
+        add(r, false);
+    done(from, {{"rules", std::move(list)}}, out);
+}
+
+void admin::rule_remove(caller from, nlohmann::json const& args, instant, actions& out)
+{
+    auto const id = args.value("id", std::uint64_t{0});
+    if (std::none_of(core_.rules_.begin(), core_.rules_.end(), [&](auto const& r) { return r.id == id; }))
+        return refuse(from, "there is no rule " + std::to_string(id), out);
+    ask_accounts(from, {account_change::remove_rule{id}}, nlohmann::json::object(), out);
+}
+
+}  // namespace kedge

@@ -1,0 +1,334 @@
+#include "router/core/core.hpp"
+
+#include <algorithm>
+
+#include "router/admin/admin.hpp"
+
+namespace kedge {
+
+namespace {
+
+id_windows::bounds window_bounds(limits const& l) { return {l.dedupe_ms, l.dedupe_ids, l.dedupe_ids_total}; }
+
+}  // namespace
+
+core::core(core_config config, store_contents stored, account_store::contents accounts, metrics& counts, instant now)
+    : config_{std::move(config)},
+      counts_{counts},
+      now_{now},
+      started_{now},
+      window_{window_bounds(config_.limits)},
+      sys_{shared_bytes::copy_of("$sys")},
+      users_{std::move(accounts.users)},
+      keys_{std::move(accounts.keys)},
+      rules_{std::move(accounts.rules)},
+      admin_{std::make_unique<admin>(*this)}
+{
+    for (auto& state : stored.streams) {
+        auto added = std::make_unique<stream>();
+        added->state = std::move(state);
+        for (auto const& pattern : added->state.config.subjects)
+            stream_index_.add(pattern, added.get());
+        auto const id = added->state.id;
+        streams_.emplace(id, std::move(added));
+    }
+    for (auto& state : stored.consumers) {
+        auto const id = state.id;
+        auto const key = std::pair{state.config.stream, state.config.name};
+        ++user_consumers_[state.config.owner];
+        auto added = std::make_unique<consumer>(id, std::move(state.config), state.position, state.dead, now);
+        consumers_by_name_.emplace(key, added.get());
+        if (added->has_deaths())
+            changed_.insert(id);
+        consumers_.emplace(id, std::move(added));
+    }
+    for (auto& state : stored.nodes) {
+        auto added = std::make_unique<node>();
+        added->name = state.name;
+        added->user = state.name.substr(0, state.name.find('/'));
+        added->seen_ms = state.seen_ms;
+        for (auto const& h : state.last)
+            added->last.push_back({h.stream, h.n, h.n, h.seq, true});
+        ++user_nodes_[added->user];
+        nodes_.emplace(std::move(state.name), std::move(added));
+    }
+    for (auto const& r : stored.ids)
+        window_.add(r.sender, r.id, {r.stream, r.seq, r.digest}, r.time_ms);
+    counts_.streams.set(streams_.size());
+    counts_.consumers.set(consumers_.size());
+    counts_.nodes.set(nodes_.size());
+    directory_ = std::make_shared<account_directory const>(users_, keys_);
+}
+
+core::~core() = default;
+
+void core::set_limits(limits const& l)
+{
+    config_.limits = l;
+    window_.set_bounds(window_bounds(l));
+}
+
+std::string core::not_ready_because() const
+{
+    if (draining_)
+        return "the server is draining";
+    if (store_trouble_)
+        return "the store fails: " + store_trouble_->message;
+    return {};
+}
+
+link* core::find(link_id id)
+{
+    auto const at = links_.find(id);
+    return at == links_.end() ? nullptr : at->second.get();
+}
+
+// --- Events ----------------------------------------------------------------------------------------------------------
+
+void core::step(link_event::any e, instant now, actions& out)
+{
+    now_ = now;
+    if (auto* const opened = std::get_if<link_event::opened>(&e.what)) {
+        open(e.link, std::move(*opened), now, out);
+        return;
+    }
+    auto* const l = find(e.link);
+    if (!l)
+        return;
+    if (auto* const operation = std::get_if<link_event::operation>(&e.what)) {
+        counts_.operations.add_alone();
+        handle(*l, std::move(operation->what), operation->bytes, now, out);
+    } else if (auto const* const bytes = std::get_if<link_event::written>(&e.what)) {
+        written(*l, bytes->bytes, now, out);
+    } else if (std::holds_alternative<link_event::input_ended>(e.what)) {
+        input_ended(*l, now, out);
+    } else if (auto const* const gone = std::get_if<link_event::closed>(&e.what)) {
+        closed(e.link, gone->written, now, out);
+    } else if (auto* const request = std::get_if<link_event::admin_request>(&e.what)) {
+        admin_->handle(*l, request->request, std::move(request->call), now, out);
+    }
+}
+
+void core::step(store_event::any e, instant now, actions& out)
+{
+    now_ = now;
+    if (auto* const rows = std::get_if<store_event::rows_arrived>(&e)) {
+        rows_arrived(std::move(*rows), now, out);
+    } else if (auto* const refused = std::get_if<store_event::append_failed>(&e)) {
+        append_failed(std::move(*refused), now, out);
+    } else if (auto* const read = std::get_if<store_event::rows_read>(&e)) {
+        rows_read(std::move(*read), now, out);
+    } else if (auto* const created = std::get_if<store_event::consumer_created>(&e)) {
+        consumer_created(std::move(*created), now, out);
+    } else if (auto const* const trimmed = std::get_if<store_event::stream_trimmed>(&e)) {
+        if (auto const at = streams_.find(trimmed->stream); at != streams_.end()) {
+            auto& state = at->second->state;
+            state.first = trimmed->first;
+            state.messages = trimmed->messages;
+            state.bytes = trimmed->bytes;
+        }
+    } else if (auto* const failed = std::get_if<store_event::failed>(&e)) {
+        store_trouble_ = failed->why;
+        if (auto const creating = creations_.find(failed->request); creating != creations_.end()) {
+            auto const waiting = std::move(creating->second);
+            creations_.erase(creating);
+            for (auto const& w : waiting.waiters)
+                if (auto* const l = find(w.link)) {
+                    answer_error(*l, w.what.id, failed->why, out);
+                    credit(*l, w.credit);
+                    answered(*l);
+                }
+        } else if (auto const reading = reads_.find(failed->request); reading != reads_.end()) {
+            // Tried again when the consumer is next looked at; a second is long enough not to spin.
+            if (auto const c = consumers_.find(reading->second); c != consumers_.end()) {
+                c->second->fetching = false;
+                c->second->asked.clear();
+                arm(now.steady_ms + 1000, reading->second);
+            }
+            reads_.erase(reading);
+        } else if (!saved(failed->request, failed->why, now, out)) {
+            admin_->on_store(e, now, out);
+        }
+    } else if (auto const* const done = std::get_if<store_event::done>(&e)) {
+        store_trouble_.reset();
+        if (!saved(done->request, std::nullopt, now, out))
+            admin_->on_store(e, now, out);
+    } else {
+        admin_->on_store(e, now, out);
+    }
+}
+
+void core::step(account_result e, instant now, actions& out)
+{
+    now_ = now;
+    admin_->on_accounts(e, now, out);
+}
+
+void core::arm(std::uint64_t at_ms, consumer_id id) { timers_.emplace(at_ms, id); }
+
+void core::tick(instant now, actions& out)
+{
+    now_ = now;
+    while (!timers_.empty() && timers_.top().first <= now.steady_ms) {
+        auto const [at_ms, id] = timers_.top();
+        timers_.pop();
+        auto const c = consumers_.find(id);
+        if (c == consumers_.end())
+            continue;
+        if (c->second->armed_ms <= at_ms)
+            c->second->armed_ms = 0;
+        c->second->expire(now);
+        changed_.insert(id);
+    }
+    if (save_due_ms_ && save_due_ms_ <= now.steady_ms) {
+        save_due_ms_ = 0;
+        save_positions(now, out);
+    }
+    if (now.steady_ms >= second_ms_) {
+        second_ms_ = now.steady_ms + 1000;
+        window_.expire(now.wall_ms, 100'000);
+        counts_.remembered_ids.set(window_.size());
+        std::uint64_t rows = 0;
+        std::uint64_t bytes = 0;
+        for (auto const& [id, s] : streams_) {
+            rows += s->state.messages;
+            bytes += s->state.bytes;
+        }
+        counts_.store_rows.set(rows);
+        counts_.store_bytes.set(bytes);
+        std::vector<link*> idle;
+        for (auto const& [id, l] : links_)
+            if (l->keepalive && !l->closed && !l->finishing && l->heard_ms + config_.limits.idle_ms < now.steady_ms)
+                idle.push_back(l.get());
+        for (auto* const l : idle)
+            end(*l, error_code::idle, "nothing was heard for " + std::to_string(config_.limits.idle_ms / 1000) + " s", "idle",
+                now, out);
+    }
+}
+
+void core::save_positions(instant now, actions& out)
+{
+    for (auto const id : std::exchange(unsaved_, {}))
+        if (auto const c = consumers_.find(id); c != consumers_.end())
+            save(*c->second, now, out);
+}
+
+std::optional<std::uint64_t> core::due_ms() const
+{
+    auto due = second_ms_;
+    if (!timers_.empty())
+        due = std::min(due, timers_.top().first);
+    if (save_due_ms_)
+        due = std::min(due, save_due_ms_);
+    return due;
+}
+
+void core::finish(instant now, actions& out)
+{
+    now_ = now;
+    while (!slow_.empty())
+        for (auto const id : std::exchange(slow_, {}))
+            if (auto* const l = find(id); l && !l->closed) {
+                counts_.slow_consumers.add_alone();
+                failure const why{error_code::slow_consumer,
+                                  "more than " + std::to_string(config_.limits.link_unsent_bytes) + " bytes wait to be read"};
+                answer_error(*l, {}, why, out);
+                end(*l, error_code::slow_consumer, why.message, "slow_consumer", now, out);
+            }
+    tell_stored(out);
+    while (!changed_.empty())
+        for (auto const id : std::exchange(changed_, {}))
+            if (auto const c = consumers_.find(id); c != consumers_.end())
+                after_change(*c->second, now, out);
+    for (auto const id : std::exchange(ending_, {}))
+        if (auto* const l = find(id); l && !l->closed && l->unanswered == 0)
+            end(*l, l->finish_code, l->finish_message, wire_word(l->finish_code), now, out);
+    while (!changed_.empty())  // what the ended links held goes to others in the same batch
+        for (auto const id : std::exchange(changed_, {}))
+            if (auto const c = consumers_.find(id); c != consumers_.end())
+                after_change(*c->second, now, out);
+    for (auto const id : std::exchange(credited_, {}))
+        if (auto* const l = find(id)) {
+            l->credit_listed = false;
+            if (auto const bytes = std::exchange(l->credit, 0))
+                out.outputs.push_back({id, link_output::credit{bytes}});
+        }
+    if (draining_ && !drained_told_ && links_.empty()) {
+        drained_told_ = true;
+        out.drained = true;
+    }
+}
+
+void core::drain(instant now, actions& out)
+{
+    now_ = now;
+    draining_ = true;
+    for (auto const& [id, l] : links_)
+        if (!l->closed) {
+            if (l->greeted)
+                send(*l, notice::info{{}, true, "the server is about to stop"}, out);
+            if (!l->finishing)
+                end_when_answered(*l, error_code::draining, "the server stops");
+        }
+}
+
+// --- Outputs ---------------------------------------------------------------------------------------------------------
+
+void core::send(link& to, bytes_ptr bytes, actions& out)
+{
+    if (to.closed)
+        return;
+    to.handed += bytes->size();
+    out.outputs.push_back({to.id, link_output::data{std::move(bytes)}});
+}
+
+void core::answer_ok(link& to, std::string const& id, actions& out)
+{
+    if (!id.empty())
+        send(to, encode_ok(id, {}, 0, false, to.form), out);
+}
+
+bytes_ptr core::encode_error(link const& to, std::string_view id, failure const& why) const
+{
+    counts_.errors[static_cast<std::size_t>(why.code)].add_alone();
+    return encode(notice::error{std::string{id}, why.code, why.message, {}}, to.form);
+}
+
+void core::answer_error(link& to, std::string const& id, failure why, actions& out, std::vector<std::string> unknown)
+{
+    counts_.errors[static_cast<std::size_t>(why.code)].add_alone();
+    send(to, notice::error{id, why.code, std::move(why.message), std::move(unknown)}, out);
+}
+
+void core::credit(link& l, std::size_t bytes)
+{
+    l.credit += bytes;
+    if (!l.credit_listed && l.credit) {
+        l.credit_listed = true;
+        credited_.push_back(l.id);
+    }
+}
+
+void core::event(std::string_view subject, nlohmann::json const& body, instant now, actions& out)
+{
+    auto& to = route_for(subject);
+    if (to.links.empty() && to.groups.empty())
+        return;
+    auto const text = body.dump();
+    msg_view view;
+    view.subject = subject;
+    view.from = "$sys";
+    view.time_ms = now.wall_ms;
+    view.body = text;
+    deliver_plain(to, view, out);
+}
+
+std::shared_ptr<access_profile const> core::profile(std::string const& user, std::string const& role)
+{
+    auto& known = profiles_[{user, role}];
+    if (!known)
+        known = std::make_shared<access_profile const>(user, role, rules_);
+    return known;
+}
+
+}  // namespace kedge

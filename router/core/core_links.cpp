@@ -1,0 +1,340 @@
+// Links: opening, hello, plain subscriptions, ping, who, and how a link ends.
+
+#include "router/core/core.hpp"
+
+#include "router/admin/admin.hpp"
+
+namespace kedge {
+
+void core::open(link_id id, link_event::opened&& e, instant now, actions& out)
+{
+    auto added = std::make_unique<link>();
+    added->id = id;
+    added->session = e.session;
+    added->who = std::move(e.who);
+    added->access = profile(added->who->user, added->who->role);
+    added->form = e.form;
+    added->greeted = e.greet;
+    added->since_ms = now.wall_ms;
+    added->heard_ms = now.steady_ms;
+    added->sender = shared_bytes::copy_of(added->who->user + "/~" + added->who->session);
+    auto& l = *links_.emplace(id, std::move(added)).first->second;
+    counts_.links.set(links_.size());
+    if (e.greet) {
+        notice::welcome hi;
+        hi.server = config_.server_name;
+        hi.session = l.who->session;
+        hi.user = l.who->user;
+        hi.role = l.who->role;
+        hi.servers = config_.servers;
+        hi.max_body = config_.limits.body_bytes;
+        hi.dedupe_ms = config_.limits.dedupe_ms;
+        hi.dedupe_ids = config_.limits.dedupe_ids;
+        send(l, hi, out);
+    }
+    if (draining_)
+        end_when_answered(l, error_code::draining, "the server stops");
+}
+
+void core::handle(link& l, op::any&& operation, std::size_t bytes, instant now, actions& out)
+{
+    l.heard_ms = now.steady_ms;
+    if (l.closed || (l.finishing && l.finish_code == error_code::quit)) {
+        credit(l, bytes);
+        return;
+    }
+    auto const first = !std::exchange(l.spoke, true);
+    // Those that may have to wait for the store give their credit back when they are answered.
+    if (auto* const what = std::get_if<op::publish>(&operation)) {
+        publish(l, std::move(*what), bytes, now, out);
+        return;
+    }
+    if (auto* const what = std::get_if<op::ack>(&operation)) {
+        ack(l, std::move(*what), bytes, now, out);
+        return;
+    }
+    if (auto* const what = std::get_if<op::consume>(&operation)) {
+        consume(l, std::move(*what), bytes, now, out);
+        return;
+    }
+    if (auto* const what = std::get_if<op::ping>(&operation)) {
+        ping(l, std::move(*what), bytes, out);
+        return;
+    }
+    if (auto* const what = std::get_if<op::malformed>(&operation)) {
+        malformed(l, std::move(*what), bytes, now, out);
+        return;
+    }
+    credit(l, bytes);
+    if (auto* const what = std::get_if<op::hello>(&operation)) {
+        if (!first)
+            answer_error(l, what->id, {error_code::bad_request, "hello must be the first operation on a link, and said once"}, out);
+        else
+            hello(l, std::move(*what), now, out);
+    } else if (auto* const s = std::get_if<op::subscribe>(&operation)) {
+        subscribe(l, std::move(*s), out);
+    } else if (auto* const u = std::get_if<op::unsubscribe>(&operation)) {
+        unsubscribe(l, std::move(*u), out);
+    } else if (auto* const d = std::get_if<op::detach>(&operation)) {
+        detach(l, std::move(*d), now, out);
+    } else if (auto* const n = std::get_if<op::nak>(&operation)) {
+        nak(l, std::move(*n), now, out);
+    } else if (auto* const w = std::get_if<op::working>(&operation)) {
+        working(l, std::move(*w), now, out);
+    } else if (auto* const t = std::get_if<op::term>(&operation)) {
+        term(l, std::move(*t), now, out);
+    } else if (auto const* const q = std::get_if<op::who>(&operation)) {
+        who(l, *q, out);
+    } else if (std::holds_alternative<op::quit>(operation)) {
+        input_ended(l, now, out);
+    } else if (auto const* const p = std::get_if<op::post>(&operation)) {
+        refuse_later(l, std::string{p->message->id()}, "post", out);
+    } else if (auto const* const c = std::get_if<op::call>(&operation)) {
+        refuse_later(l, std::string{c->message->id()}, "call", out);
+    } else if (auto const* const sv = std::get_if<op::serve>(&operation)) {
+        refuse_later(l, sv->id, "serve", out);
+    } else if (auto const* const us = std::get_if<op::unserve>(&operation)) {
+        refuse_later(l, us->id, "unserve", out);
+    } else if (std::holds_alternative<op::reply>(operation)) {
+        refuse_later(l, {}, "reply", out);
+    } else if (auto const* const al = std::get_if<op::alias>(&operation)) {
+        refuse_later(l, al->id, "alias", out);
+    } else if (auto const* const li = std::get_if<op::list>(&operation)) {
+        refuse_later(l, li->id, "list", out);
+    }
+}
+
+void core::refuse_later(link& l, std::string const& id, std::string_view word, actions& out)
+{
+    answer_error(l, id, {error_code::unknown_op, "this server does not serve '" + std::string{word} + "'"}, out);
+}
+
+void core::hello(link& l, op::hello&& what, instant now, actions& out)
+{
+    if (what.inbox) {
+        if (what.node.empty())
+            answer_error(l, what.id, {error_code::bad_request, "inbox needs a node"}, out);
+        else
+            refuse_later(l, what.id, "inbox", out);
+        return;
+    }
+    l.keepalive = what.keepalive;
+    if (!what.node.empty()) {
+        auto const name = l.who->user + "/" + what.node;
+        auto at = nodes_.find(name);
+        if (at == nodes_.end()) {
+            auto& count = user_nodes_[l.who->user];
+            if (count >= config_.limits.user_nodes) {
+                node* idlest = nullptr;
+                for (auto const& [key, n] : nodes_)
+                    if (n->user == l.who->user && !n->at && n->in_flight.empty() && (!idlest || n->seen_ms < idlest->seen_ms))
+                        idlest = n.get();
+                if (!idlest || idlest->seen_ms + config_.limits.node_idle_ms > now.wall_ms) {
+                    answer_error(l, what.id,
+                                 {error_code::quota, "user " + l.who->user + " has " + std::to_string(count) + " nodes already"}, out);
+                    return;
+                }
+                auto const gone = idlest->name;
+                out.requests.push_back(store_request::remove_node{next_token(), gone});
+                window_.forget(gone);
+                nodes_.erase(gone);
+                --count;
+            }
+            ++count;
+            auto added = std::make_unique<node>();
+            added->name = name;
+            added->user = l.who->user;
+            at = nodes_.emplace(name, std::move(added)).first;
+            counts_.nodes.set(nodes_.size());
+        }
+        auto& n = *at->second;
+        if (n.at)
+            end(*n.at, error_code::replaced, "a later link has taken the node " + name, "replaced", now, out);
+        n.at = &l;
+        n.seen_ms = now.wall_ms;
+        l.node = &n;
+        l.sender = shared_bytes::copy_of(name);
+        out.requests.push_back(store_request::put_node{name, now.wall_ms});
+    }
+    notice::welcome hi;
+    hi.id = what.id;
+    hi.server = config_.server_name;
+    hi.session = l.who->session;
+    hi.user = l.who->user;
+    hi.node = what.node;
+    hi.role = l.who->role;
+    hi.servers = config_.servers;
+    hi.max_body = config_.limits.body_bytes;
+    hi.dedupe_ms = config_.limits.dedupe_ms;
+    hi.dedupe_ids = config_.limits.dedupe_ids;
+    hi.has_last = true;
+    if (l.node)
+        for (auto const& p : l.node->last)
+            if (auto const s = streams_.find(p.stream); s != streams_.end() && p.stored)
+                hi.last.emplace(s->second->name(), p.stored);
+    send(l, hi, out);
+    if (l.node)
+        event("$sys.node.join", {{"user", l.who->user}, {"node", what.node}}, now, out);
+}
+
+void core::subscribe(link& l, op::subscribe&& what, actions& out)
+{
+    link::subscription wanted{std::move(what.pattern), std::move(what.group)};
+    if (std::find(l.subscriptions.begin(), l.subscriptions.end(), wanted) != l.subscriptions.end()) {
+        answer_ok(l, what.id, out);
+        return;
+    }
+    if (l.subscriptions.size() >= config_.limits.link_subscriptions) {
+        answer_error(l, what.id,
+                     {error_code::quota, "the link has " + std::to_string(l.subscriptions.size()) + " subscriptions already"}, out);
+        return;
+    }
+    if (auto const decision = l.access->may_subscribe(wanted.pattern); !decision.allowed) {
+        answer_error(l, what.id, {error_code::denied, decision.why}, out);
+        return;
+    }
+    subscriber_group* group = nullptr;
+    if (!wanted.group.empty()) {
+        auto& known = groups_[wanted.group];
+        if (!known) {
+            known = std::make_unique<subscriber_group>();
+            known->name = wanted.group;
+        }
+        group = known.get();
+        ++group->members;
+    }
+    subscribers_.add(wanted.pattern, {&l, group});
+    l.subscriptions.push_back(std::move(wanted));
+    ++generation_;
+    counts_.subscriptions.set(subscribers_.size());
+    answer_ok(l, what.id, out);
+}
+
+void core::drop_subscription(link& l, link::subscription const& s)
+{
+    subscriber_group* group = nullptr;
+    if (!s.group.empty())
+        group = groups_.find(s.group)->second.get();
+    subscribers_.remove(s.pattern, {&l, group});
+    if (group && --group->members == 0)
+        groups_.erase(groups_.find(s.group));
+    ++generation_;
+    counts_.subscriptions.set(subscribers_.size());
+}
+
+void core::unsubscribe(link& l, op::unsubscribe&& what, actions& out)
+{
+    link::subscription const given{std::move(what.pattern), std::move(what.group)};
+    if (std::erase(l.subscriptions, given))
+        drop_subscription(l, given);
+    answer_ok(l, what.id, out);
+}
+
+void core::ping(link& l, op::ping&& what, std::size_t bytes, actions& out)
+{
+    // A pong lets the client publish again on streams that failed: it must come after every answer of those that are still
+    // on their way, or a retry could be overtaken.
+    ++l.unanswered;
+    l.pongs.push_back({std::move(what.id), bytes});
+    answer_pongs(l, out);
+}
+
+void core::answer_pongs(link& l, actions& out)
+{
+    while (!l.pongs.empty()) {
+        for (auto const& a : l.answers)
+            if (a.stuck && !a.slots.empty())
+                return;
+        for (auto& a : l.answers)
+            a.stuck.reset();
+        auto const pong = std::move(l.pongs.front());
+        l.pongs.pop_front();
+        send(l, notice::pong{pong.id}, out);
+        credit(l, pong.credit);
+        answered(l);
+    }
+}
+
+void core::who(link& l, op::who const& what, actions& out)
+{
+    send(l, notice::reply{what.id, "$sys", admin_->who(l, what.what).dump()}, out);
+}
+
+// --- The end of a link -----------------------------------------------------------------------------------------------
+
+void core::answered(link& l)
+{
+    --l.unanswered;
+    if (l.finishing && l.unanswered == 0)
+        ending_.push_back(l.id);
+}
+
+void core::input_ended(link& l, instant now, actions& out)
+{
+    if (l.closed || l.finishing)
+        return;
+    // Nothing can be acknowledged any more: others may have it at once.
+    while (!l.attachments.empty())
+        release(*l.attachments.back()->of, *l.attachments.back(), std::nullopt, now, out);
+    end_when_answered(l, error_code::quit, "goodbye");
+}
+
+void core::end_when_answered(link& l, error_code code, std::string message)
+{
+    l.finishing = true;
+    l.finish_code = code;
+    l.finish_message = std::move(message);
+    if (l.unanswered == 0)
+        ending_.push_back(l.id);
+}
+
+void core::end(link& l, error_code code, std::string message, std::string_view leave_reason, instant now, actions& out)
+{
+    if (l.closed)
+        return;
+    if (l.greeted)
+        send(l, notice::bye{code, std::move(message)}, out);
+    out.outputs.push_back({l.id, link_output::close{code == error_code::quit ? 0 : 1}});
+    l.closed = true;
+    // What was not seen to leave does not count as a try: the peer may be gone.
+    let_go(l, leave_reason, l.written, now, out);
+}
+
+void core::let_go(link& l, std::string_view leave_reason, std::optional<std::uint64_t> written, instant now, actions& out)
+{
+    for (auto const& s : l.subscriptions)
+        drop_subscription(l, s);
+    l.subscriptions.clear();
+    while (!l.attachments.empty())
+        release(*l.attachments.back()->of, *l.attachments.back(), written, now, out);
+    if (auto* const n = std::exchange(l.node, nullptr)) {
+        n->at = nullptr;
+        n->seen_ms = now.wall_ms;
+        out.requests.push_back(store_request::put_node{n->name, now.wall_ms});
+        event("$sys.node.leave",
+              {{"user", n->user}, {"node", n->name.substr(n->user.size() + 1)}, {"reason", leave_reason}}, now, out);
+    }
+}
+
+void core::closed(link_id id, std::uint64_t written, instant now, actions& out)
+{
+    auto const at = links_.find(id);
+    auto& l = *at->second;
+    if (!l.closed) {
+        l.closed = true;
+        let_go(l, "closed", written, now, out);
+    }
+    admin_->forget(id);
+    ++generation_;  // cached routes may name the link
+    links_.erase(at);
+    counts_.links.set(links_.size());
+}
+
+void core::written(link& l, std::uint64_t bytes, instant, actions&)
+{
+    l.written += bytes;
+    for (auto const* const a : l.attachments)
+        changed_.insert(a->of->id());
+}
+
+}  // namespace kedge

@@ -1,0 +1,411 @@
+// Publishing: routes, plain deliveries, durable publishes and the rows that arrive.
+
+#include <algorithm>
+
+#include <xxhash.h>
+
+#include "router/core/core.hpp"
+
+namespace kedge {
+
+namespace {
+
+/// Whether two publishes with one id are the same publish.
+std::uint64_t digest_of(message const& m)
+{
+    auto hash = XXH3_64bits(m.subject().data(), m.subject().size());
+    for (auto const part : {m.reply_to(), m.headers(), m.body()})
+        hash = XXH3_64bits_withSeed(part.data(), part.size(), hash);
+    return hash;
+}
+
+std::string sentence_with_n(std::string const& stream, std::uint64_t n, std::string const& text)
+{
+    return n ? stream + " n " + std::to_string(n) + ": " + text : text;
+}
+
+constexpr std::size_t routes_max = 65'536;
+
+}  // namespace
+
+stream* core::stream_of(std::string_view subject)
+{
+    stream* found = nullptr;
+    stream_index_.match(subject, [&](stream* s) {
+        if (!s->removing)
+            found = s;
+    });
+    return found;
+}
+
+route& core::route_for(std::string_view subject)
+{
+    auto at = routes_.find(subject);
+    if (at != routes_.end() && at->second->generation == generation_)
+        return *at->second;
+    if (at == routes_.end()) {
+        if (routes_.size() >= routes_max) {
+            routes_.clear();
+            ++generation_;  // links remember routes that are gone now
+        }
+        at = routes_.emplace(std::string{subject}, std::make_unique<route>()).first;
+    }
+    auto& r = *at->second;
+    r.generation = generation_;
+    r.of = stream_of(subject);
+    r.links.clear();
+    r.groups.clear();
+    subscribers_.match(subject, [&](subscriber const& s) {
+        if (!s.group) {
+            r.links.push_back(s.at);
+            return;
+        }
+        auto known = std::find_if(r.groups.begin(), r.groups.end(), [&](auto const& g) { return g.group == s.group; });
+        if (known == r.groups.end())
+            known = r.groups.insert(r.groups.end(), {s.group, {}});
+        known->links.push_back(s.at);
+    });
+    auto const once = [](std::vector<link*>& links) {
+        std::sort(links.begin(), links.end(), [](link* a, link* b) { return a->id < b->id; });
+        links.erase(std::unique(links.begin(), links.end()), links.end());
+    };
+    once(r.links);
+    for (auto& g : r.groups)
+        once(g.links);
+    return r;
+}
+
+void core::deliver_plain(route& to, msg_view what, actions& out)
+{
+    std::array<bytes_ptr, 2> encoded;  // once for each encoding, whatever the number of subscribers
+    auto const hand = [&](link& l, bytes_ptr bytes) {
+        if (l.closed)
+            return;
+        if (l.unsent() + bytes->size() > config_.limits.link_unsent_bytes && l.unsent() > 0) {
+            slow_.push_back(l.id);
+            return;
+        }
+        counts_.delivered.add_alone();
+        send(l, std::move(bytes), out);
+    };
+    for (auto* const l : to.links) {
+        auto& bytes = encoded[static_cast<std::size_t>(l->form)];
+        if (!bytes)
+            bytes = encode(what, l->form);
+        hand(*l, bytes);
+    }
+    for (auto& g : to.groups) {
+        what.group = g.group->name;
+        auto& l = *g.links[g.group->turn++ % g.links.size()];
+        hand(l, encode(what, l.form));
+    }
+}
+
+void core::publish(link& l, op::publish&& what, std::size_t bytes, instant now, actions& out)
+{
+    auto const subject = what.message->subject();
+    // Pipelined publishes mostly repeat their subject: then nothing is looked up.
+    auto* to = l.last_route;
+    if (!to || l.last_route_generation != generation_ || what.message->subject() != l.last_subject) {
+        to = &route_for(subject);
+        auto const decision = l.access->may_publish(subject);
+        if (!decision.allowed) {
+            l.last_route = nullptr;
+            refuse_publish(l, to->of, what.message->id(), {error_code::denied, decision.why}, bytes, out);
+            return;
+        }
+        l.last_route = to;
+        l.last_route_generation = generation_;
+        l.last_subject = subject;
+    }
+    if (what.n && !l.node) {
+        refuse_publish(l, to->of, {}, {error_code::bad_request, "a publish with n needs a node: say hello with one first"}, bytes,
+                       out);
+        return;
+    }
+    if (to->of) {
+        publish_durable(l, *to->of, std::move(what), bytes, now, out);
+        return;
+    }
+    if (draining_) {
+        refuse_publish(l, nullptr, what.message->id(), {error_code::draining, "the server is about to stop"}, bytes, out);
+        return;
+    }
+    counts_.published.add_alone();
+    auto const& m = *what.message;
+    if (!to->links.empty() || !to->groups.empty()) {
+        msg_view view;
+        view.subject = subject;
+        view.from = l.sender->view();
+        view.time_ms = now.wall_ms;
+        view.pub_id = m.id();
+        view.reply_to = m.reply_to();
+        view.headers = m.headers();
+        view.body = m.body();
+        deliver_plain(*to, view, out);
+    }
+    if (!m.id().empty())
+        send(l, encode_ok(m.id(), {}, 0, false, l.form), out);
+    credit(l, bytes);
+}
+
+// --- Answers in their turn -------------------------------------------------------------------------------------------
+
+stream_answers& core::answers_for(link& l, stream_id id)
+{
+    if (auto* const known = l.answers_of(id))
+        return *known;
+    auto& added = l.answers.emplace_back();
+    added.stream = id;
+    return added;
+}
+
+void core::answer_in_turn(link& l, stream_id id, bytes_ptr answer, std::size_t bytes, actions& out)
+{
+    auto& turn = answers_for(l, id);
+    ++l.unanswered;
+    turn.slots.push_back({token::none, std::move(answer), bytes});
+    flush_answers(l, turn, out);
+}
+
+void core::flush_answers(link& l, stream_answers& turn, actions& out)
+{
+    while (!turn.slots.empty() && turn.slots.front().request == token::none) {
+        auto slot = std::move(turn.slots.front());
+        turn.slots.pop_front();
+        if (slot.bytes)
+            send(l, std::move(slot.bytes), out);
+        credit(l, slot.credit);
+        answered(l);
+    }
+    if (!l.pongs.empty())
+        answer_pongs(l, out);
+}
+
+void core::answer_slot(link_id id, stream_id of, token request, bytes_ptr answer, actions& out)
+{
+    auto* const l = find(id);
+    if (!l)
+        return;
+    auto* const turn = l->answers_of(of);
+    if (!turn)
+        return;
+    for (auto& slot : turn->slots)
+        if (slot.request == request) {
+            slot.request = token::none;
+            slot.bytes = std::move(answer);
+            break;
+        }
+    flush_answers(*l, *turn, out);
+}
+
+void core::refuse_publish(link& l, stream* s, std::string_view id, failure why, std::size_t bytes, actions& out)
+{
+    auto answer = encode_error(l, id, why);
+    if (s) {
+        if (sticks_to_stream(why.code))
+            answers_for(l, s->state.id).stuck = why.code;
+        answer_in_turn(l, s->state.id, std::move(answer), bytes, out);
+        return;
+    }
+    send(l, std::move(answer), out);
+    credit(l, bytes);
+}
+
+void core::malformed(link& l, op::malformed&& what, std::size_t bytes, instant now, actions& out)
+{
+    bool const ends = ends_link(what.why.code);
+    auto* const s = what.subject.empty() || ends ? nullptr : stream_of(what.subject);
+    auto const message = what.why.message;
+    auto const code = what.why.code;
+    refuse_publish(l, s, what.id, std::move(what.why), bytes, out);
+    if (ends)
+        end(l, code, message, wire_word(code), now, out);
+}
+
+// --- Durable publishes -----------------------------------------------------------------------------------------------
+
+void core::publish_durable(link& l, stream& s, op::publish&& what, std::size_t bytes, instant now, actions& out)
+{
+    auto const id = what.message->id();
+    auto const sid = s.state.id;
+    auto const refuse = [&](error_code code, std::string text) {
+        refuse_publish(l, &s, id, {code, sentence_with_n(s.name(), what.n, text)}, bytes, out);
+    };
+    if (auto const* const turn = l.answers_of(sid); turn && turn->stuck)
+        return refuse(*turn->stuck, "an earlier publish to " + s.name() + " failed: send a ping, then all that was not answered ok again");
+    if (draining_)
+        return refuse(error_code::draining, "the server is about to stop");
+    if (store_queue_bytes_ + what.message->cost() > config_.limits.store_queue_bytes && store_queue_bytes_ > 0)
+        return refuse(error_code::unavailable, "too much waits for the store");
+
+    std::uint64_t digest = 0;
+    if (l.node && !id.empty()) {
+        digest = digest_of(*what.message);
+        if (auto const* const known = window_.find(l.node->name, id, now.wall_ms)) {
+            if (known->digest != digest || known->stream != sid)
+                return refuse(error_code::exists, "the id " + std::string{id} + " was used for another message");
+            counts_.duplicates.add_alone();
+            return answer_in_turn(l, sid, encode_ok(id, s.name(), known->seq, true, l.form), bytes, out);
+        }
+        if (auto const under_way = l.node->in_flight.find(id); under_way != l.node->in_flight.end()) {
+            if (under_way->second.digest != digest || under_way->second.stream != sid)
+                return refuse(error_code::exists, "the id " + std::string{id} + " is used for another message");
+            auto const request = next_token();
+            s.in_flight.at(under_way->second.request).same.push_back({l.id, request});
+            ++l.unanswered;
+            answers_for(l, sid).slots.push_back({request, nullptr, bytes});
+            return;
+        }
+    }
+    if (what.n) {
+        auto& progress = l.node->of(sid);
+        if (what.n <= progress.submitted) {
+            // Known already. What is stored is told once more at the end of the batch; what is under way, by its commit.
+            if (what.n <= progress.stored && std::exchange(progress.told, false))
+                stored_.emplace_back(l.node, sid);
+            counts_.duplicates.add_alone();
+            credit(l, bytes);
+            return;
+        }
+        progress.submitted = what.n;
+    }
+
+    auto const request = next_token();
+    if (l.node && !id.empty())
+        l.node->in_flight.emplace(id, node::flight{request, sid, digest});
+    ++l.unanswered;
+    answers_for(l, sid).slots.push_back({request, nullptr, bytes});
+    store_queue_bytes_ += what.message->cost();
+    counts_.store_queue_bytes.set(store_queue_bytes_);
+    s.in_flight.emplace(request, stream::flight{l.id, l.node, what.message, what.n, digest, s.epoch, {}});
+
+    store_request::append append;
+    append.request = request;
+    append.stream = sid;
+    append.epoch = s.epoch;
+    append.time_ms = now.wall_ms;
+    append.sender = l.sender;
+    append.named = l.node != nullptr;
+    append.n = what.n;
+    append.digest = digest;
+    append.message = std::move(what.message);
+    out.appends.push_back(std::move(append));
+}
+
+void core::rows_arrived(store_event::rows_arrived&& e, instant now, actions& out)
+{
+    auto const at = streams_.find(e.stream);
+    if (at == streams_.end())
+        return;
+    auto& s = *at->second;
+    store_trouble_.reset();
+    for (auto& arrival : e.rows) {
+        auto const& row = arrival.stored;
+        auto const& m = *row.message;
+        s.state.last = row.seq;
+        s.state.last_ms = row.time_ms;
+        ++s.state.messages;
+        s.state.bytes += m.subject().size() + m.headers().size() + m.body().size();
+        counts_.published_durable.add_alone();
+
+        if (auto& to = route_for(m.subject()); !to.links.empty() || !to.groups.empty()) {
+            msg_view view;
+            view.subject = m.subject();
+            view.from = row.sender->view();
+            view.time_ms = row.time_ms;
+            view.stream = s.name();
+            view.seq = row.seq;
+            view.pub_id = m.id();
+            view.reply_to = m.reply_to();
+            view.headers = m.headers();
+            view.body = m.body();
+            deliver_plain(to, view, out);
+        }
+        if (s.attached) {
+            s.newest.push(row, config_.limits.tail_bytes);
+            s.active.match(m.subject(), [&](consumer* c) { offer(*c, row, now, out); });
+        }
+
+        auto const flight = arrival.origin == token::none ? s.in_flight.end() : s.in_flight.find(arrival.origin);
+        if (flight == s.in_flight.end())
+            continue;
+        auto& f = flight->second;
+        store_queue_bytes_ -= m.cost();
+        if (f.node) {
+            if (!m.id().empty()) {
+                f.node->in_flight.erase(m.id());
+                window_.add(f.node->name, m.id(), {e.stream, row.seq, f.digest}, now.wall_ms);
+            }
+            if (f.n) {
+                auto& progress = f.node->of(e.stream);
+                progress.stored = f.n;
+                progress.seq = row.seq;
+                if (std::exchange(progress.told, false))
+                    stored_.emplace_back(f.node, e.stream);
+            }
+        }
+        auto const ok = [&](link_id to, bool dup) -> bytes_ptr {
+            auto const* const l = find(to);
+            return !l || m.id().empty() ? nullptr : encode_ok(m.id(), s.name(), row.seq, dup, l->form);
+        };
+        answer_slot(f.link, e.stream, arrival.origin, ok(f.link, false), out);
+        for (auto const& w : f.same) {
+            counts_.duplicates.add_alone();
+            answer_slot(w.link, e.stream, w.request, ok(w.link, true), out);
+        }
+        s.in_flight.erase(flight);
+    }
+    counts_.store_queue_bytes.set(store_queue_bytes_);
+}
+
+void core::append_failed(store_event::append_failed&& e, instant, actions& out)
+{
+    store_trouble_ = e.why;
+    auto const at = streams_.find(e.stream);
+    if (at == streams_.end())
+        return;
+    auto& s = *at->second;
+    auto const flight = s.in_flight.find(e.request);
+    if (flight == s.in_flight.end())
+        return;
+    auto const f = std::move(flight->second);
+    s.in_flight.erase(flight);
+    store_queue_bytes_ -= f.message->cost();
+    counts_.store_queue_bytes.set(store_queue_bytes_);
+    if (f.epoch == s.epoch)
+        ++s.epoch;
+    if (f.node) {
+        if (!f.message->id().empty())
+            f.node->in_flight.erase(f.message->id());
+        if (f.n) {
+            auto& progress = f.node->of(e.stream);
+            progress.submitted = std::max(progress.stored, std::min(progress.submitted, f.n - 1));
+        }
+    }
+    auto const tell = [&](link_id to, token request) {
+        auto* const l = find(to);
+        if (!l)
+            return;
+        if (sticks_to_stream(e.why.code))
+            answers_for(*l, e.stream).stuck = e.why.code;
+        failure const why{e.why.code, sentence_with_n(s.name(), f.n, e.why.message)};
+        answer_slot(to, e.stream, request, encode_error(*l, f.message->id(), why), out);
+    };
+    tell(f.link, e.request);
+    for (auto const& w : f.same)
+        tell(w.link, w.request);
+}
+
+void core::tell_stored(actions& out)
+{
+    for (auto const& [n, sid] : std::exchange(stored_, {})) {
+        auto& progress = n->of(sid);
+        progress.told = true;
+        auto const s = streams_.find(sid);
+        if (n->at && s != streams_.end())
+            send(*n->at, encode_stored(s->second->name(), progress.stored, progress.seq, n->at->form), out);
+    }
+}
+
+}  // namespace kedge
