@@ -121,7 +121,7 @@ public:
         add_operator(home_, store);
         for (auto const& note : home_.take_notes()) log_warning({}, "{}", note);
 
-        router_host router({config_.limits, server_name, told_servers(config_)}, {&store, &store}, counters_);
+        router_host router({config_.limits, server_name, told_servers(config_), home_.path().string()}, {&store, &store}, counters_);
         router_ = &router;
         load_keys();
         transport_server transport(transport_of(config_, home_), router, counters_, router.directory());
