@@ -1,0 +1,45 @@
+#include "sshd-transport/watchdog.hpp"
+
+#include <algorithm>
+#include <chrono>
+
+#include "sshd-transport/clock.hpp"
+#include "sshd-transport/log.hpp"
+#include "sshd-transport/transport_thread.hpp"
+
+namespace kedge {
+
+watchdog::watchdog(std::vector<transport_thread const*> threads, std::uint64_t bound_ms)
+    : threads_{std::move(threads)}, bound_ms_{bound_ms}, thread_{[this] { run(); }}
+{
+}
+
+watchdog::~watchdog()
+{
+    {
+        std::lock_guard const lock{mutex_};
+        stopping_ = true;
+    }
+    wake_.notify_one();
+    thread_.join();
+}
+
+void watchdog::run()
+{
+    std::vector<std::uint64_t> named(threads_.size());  // since when, of what was said already
+    auto const pause = std::chrono::milliseconds{std::max<std::uint64_t>(bound_ms_ / 2, 1)};
+    std::unique_lock lock{mutex_};
+    while (!wake_.wait_for(lock, pause, [this] { return stopping_; })) {
+        auto const now = steady_ms();
+        for (std::size_t at = 0; at < threads_.size(); ++at) {
+            auto const seen = threads_[at]->held_by();
+            if (seen.since_ms == 0 || now < seen.since_ms + bound_ms_ || named[at] == seen.since_ms) continue;
+            named[at] = seen.since_ms;
+            auto const token = token_text(seen.token);
+            log_warning({.session = token, .link = {}, .user = {}, .address = {}},
+                        "this session holds transport thread {} for {} ms already", at, now - seen.since_ms);
+        }
+    }
+}
+
+}  // namespace kedge
