@@ -1,0 +1,183 @@
+#include "router/store/sqlite/batch_run.hpp"
+
+#include <filesystem>
+
+namespace kedge::sqlite {
+
+void tables::load()
+{
+    log.forget();
+    nodes.forget();
+    streams.load();
+    consumers.load();
+    ids.load();
+}
+
+batch_run::batch_run(database& on, tables& all, epoch_gate& gate, backup_slot& backups, std::vector<store_event::any>& out)
+    : on_{on}, all_{all}, gate_{gate}, backups_{backups}, events_{out}
+{
+}
+
+void batch_run::operator()(store_request::append const& request)
+{
+    auto* const to = all_.streams.find(request.stream);
+    if (to == nullptr)
+        return events_.append_failed(request, store_failure::unknown_stream());
+    if (auto const* const why = gate_.refuses(request))
+        return events_.append_failed(request, *why);
+    if (to->state.last == message_seq_max)
+        return events_.append_failed(request, store_failure::out_of_seqs());
+    auto stored = all_.log.append(*to, request);
+    all_.streams.changed(*to);
+    if (request.named) {
+        if (!request.message->id().empty())
+            all_.ids.remember(request, stored.seq);
+        if (request.n != 0)
+            all_.nodes.raise(request, stored.seq);
+    }
+    events_.arrived(request.stream, std::move(stored), request.request);
+}
+
+void batch_run::operator()(store_request::create_stream const& request)
+{
+    if (all_.streams.find(request.config.name) != nullptr)
+        return events_.failed(request.request, store_failure::stream_exists(request.config.name));
+    events_.push(store_event::stream_created{request.request, all_.streams.create(request.config).state});
+}
+
+void batch_run::operator()(store_request::edit_stream const& request)
+{
+    auto* const edited = all_.streams.find(request.stream);
+    if (edited == nullptr)
+        return events_.failed(request.request, store_failure::unknown_stream());
+    if (edited->state.config.name != request.config.name)
+        return events_.failed(request.request, store_failure::renamed());
+    all_.streams.edit(*edited, request.config);
+    events_.done(request.request);
+}
+
+void batch_run::operator()(store_request::remove_stream const& request)
+{
+    if (all_.streams.find(request.stream) == nullptr)
+        return events_.failed(request.request, store_failure::unknown_stream());
+    all_.consumers.remove(request.stream);
+    all_.nodes.remove_stream(request.stream);
+    all_.streams.remove(request.stream);
+    statement garbage{on_, "INSERT INTO garbage VALUES (?, ?)"};
+    garbage.run(static_cast<int>(garbage_kind::stream_rows), static_cast<std::uint32_t>(request.stream));
+    events_.done(request.request);
+}
+
+void batch_run::operator()(store_request::create_consumer const& request)
+{
+    auto const* const on = all_.streams.find(request.config.stream);
+    if (on == nullptr)
+        return events_.failed(request.request, store_failure::unknown_stream());
+    if (all_.consumers.find(request.config.stream, request.config.name) != nullptr)
+        return events_.failed(request.request, store_failure::consumer_exists(request.config.name));
+    auto const next = first_of(request.start, on->state, [&] { return all_.log.first_at(*on, request.start.value); });
+    events_.push(store_event::consumer_created{request.request, all_.consumers.create(request.config, next)});
+}
+
+void batch_run::operator()(store_request::remove_consumer const& request)
+{
+    if (all_.consumers.find(request.consumer) == nullptr)
+        return events_.failed(request.request, store_failure::unknown_consumer());
+    all_.consumers.remove(request.consumer);
+    events_.done(request.request);
+}
+
+void batch_run::operator()(store_request::save_cursor const& request)
+{
+    auto* const of = all_.consumers.find(request.consumer);
+    auto* const in = of == nullptr ? nullptr : all_.streams.find(of->stream);
+    if (in == nullptr)
+        return events_.failed(request.request, store_failure::unknown_consumer());
+    all_.consumers.save_cursor(*of, *in, all_.log, request);
+    events_.done(request.request);
+}
+
+void batch_run::operator()(store_request::read const& request)
+{
+    auto* const from = all_.streams.find(request.stream);
+    if (from == nullptr)
+        return events_.failed(request.request, store_failure::unknown_stream());
+    store_event::rows_read answer{request.request, {}, 0, false};
+    all_.log.read(*from, request, answer);
+    events_.push(std::move(answer));
+}
+
+void batch_run::operator()(store_request::read_seqs const& request)
+{
+    auto const* const from = all_.streams.find(request.stream);
+    if (from == nullptr)
+        return events_.failed(request.request, store_failure::unknown_stream());
+    store_event::rows_read answer{request.request, {}, 0, true};
+    for (auto const seq : request.seqs) {
+        auto found = all_.log.fetch(*from, seq);
+        if (found.message == nullptr)
+            found = all_.consumers.fetch_dead(request.consumer, seq);
+        if (found.message != nullptr)
+            answer.rows.push_back(std::move(found));
+    }
+    events_.push(std::move(answer));
+}
+
+void batch_run::operator()(store_request::list_dead const& request)
+{
+    auto const* const of = all_.consumers.find(request.consumer);
+    if (of == nullptr)
+        return events_.failed(request.request, store_failure::unknown_consumer());
+    store_event::dead_listed answer{request.request, {}, 0};
+    all_.consumers.list_dead(*of, request, answer);
+    events_.push(std::move(answer));
+}
+
+void batch_run::operator()(store_request::drop_dead const& request)
+{
+    auto* const of = all_.consumers.find(request.consumer);
+    if (of == nullptr)
+        return events_.failed(request.request, store_failure::unknown_consumer());
+    all_.consumers.drop_dead(*of, request.seqs);
+    events_.done(request.request);
+}
+
+void batch_run::operator()(store_request::replay_dead const& request)
+{
+    auto* const of = all_.consumers.find(request.consumer);
+    if (of == nullptr)
+        return events_.failed(request.request, store_failure::unknown_consumer());
+    all_.consumers.replay_dead(*of, request.seqs);
+    events_.done(request.request);
+}
+
+void batch_run::operator()(store_request::put_node const& request)
+{
+    all_.nodes.put(request);
+}
+
+void batch_run::operator()(store_request::remove_node const& request)
+{
+    all_.nodes.remove(request.name);
+    all_.ids.forget_sender(request.name);
+    events_.done(request.request);
+}
+
+void batch_run::operator()(store_request::backup const& request)
+{
+    if (backups_.running || backups_.next)
+        return events_.failed(request.request, {error_code::exists, "another backup is under way"});
+    std::error_code unused;
+    if (std::filesystem::exists(request.path, unused))
+        return events_.failed(request.request, store_failure::file_exists(request.path));
+    backups_.next = request;  // `maintain` begins it, outside of this transaction
+}
+
+void batch_run::finish()
+{
+    all_.streams.save();
+    all_.nodes.save();
+    all_.ids.save();
+}
+
+}  // namespace kedge::sqlite

@@ -1,0 +1,68 @@
+#pragma once
+/// Inside of `sqlite_store`: the tables, and how one batch of requests is carried out on them.
+
+#include "router/store/batch_events.hpp"
+#include "router/store/sqlite/consumer_table.hpp"
+#include "router/store/sqlite/id_journal.hpp"
+#include "router/store/sqlite/log_table.hpp"
+#include "router/store/sqlite/node_table.hpp"
+#include "router/store/sqlite/stream_table.hpp"
+
+namespace kedge::sqlite {
+
+/// Everything but accounts.
+struct tables {
+    tables(database& on, limits const& bounds)
+        : streams{on}, log{on}, consumers{on, bounds}, nodes{on}, ids{on, bounds}
+    {
+    }
+    /// Reads what is kept in memory: at start, and after a transaction that did not commit.
+    void load();
+
+    stream_table streams;
+    log_table log;
+    consumer_table consumers;
+    node_table nodes;
+    id_journal ids;
+};
+
+/// Visits the requests of one transaction. A request that cannot be carried out answers for itself; a database that cannot
+/// throws, and then the whole transaction goes.
+class batch_run {
+public:
+    /// A backup waits for its turn with this request.
+    struct backup_slot {
+        std::optional<store_request::backup> next;
+        bool running = false;
+    };
+
+    batch_run(database& on, tables& all, epoch_gate& gate, backup_slot& backups, std::vector<store_event::any>& out);
+
+    void operator()(store_request::append const&);
+    void operator()(store_request::create_stream const&);
+    void operator()(store_request::edit_stream const&);
+    void operator()(store_request::remove_stream const&);
+    void operator()(store_request::create_consumer const&);
+    void operator()(store_request::remove_consumer const&);
+    void operator()(store_request::save_cursor const&);
+    void operator()(store_request::read const&);
+    void operator()(store_request::read_seqs const&);
+    void operator()(store_request::list_dead const&);
+    void operator()(store_request::drop_dead const&);
+    void operator()(store_request::replay_dead const&);
+    void operator()(store_request::put_node const&);
+    void operator()(store_request::remove_node const&);
+    void operator()(store_request::backup const&);
+
+    /// Writes what the requests gathered; before the commit.
+    void finish();
+
+private:
+    database& on_;
+    tables& all_;
+    epoch_gate& gate_;
+    backup_slot& backups_;
+    batch_events events_;
+};
+
+}  // namespace kedge::sqlite

@@ -1,0 +1,274 @@
+#include "router/store/sqlite/consumer_table.hpp"
+
+#include <algorithm>
+
+#include "router/store/sqlite/varint.hpp"
+
+namespace kedge::sqlite {
+
+namespace {
+
+constexpr std::int64_t slice_rows = 1000;
+
+/// Rising seqs as distances, due times as distances from the one before.
+std::string pack(std::vector<cursor::pending_row> const& pending)
+{
+    std::string packed;
+    message_seq seq = 0;
+    std::uint64_t due_ms = 0;
+    for (auto const& entry : pending) {
+        put_varint(packed, entry.seq - seq);
+        put_varint(packed, entry.tries);
+        put_signed(packed, static_cast<std::int64_t>(entry.due_ms - due_ms));
+        seq = entry.seq;
+        due_ms = entry.due_ms;
+    }
+    return packed;
+}
+
+std::vector<cursor::pending_row> unpack(std::string_view packed)
+{
+    std::vector<cursor::pending_row> pending;
+    cursor::pending_row entry;
+    for (blob_reader reader{packed}; !reader.empty();) {
+        entry.seq += reader.varint();
+        entry.tries = static_cast<std::uint32_t>(reader.varint());
+        entry.due_ms += static_cast<std::uint64_t>(reader.signed_varint());
+        pending.push_back(entry);
+    }
+    return pending;
+}
+
+constexpr auto number(consumer_id id) { return static_cast<std::uint64_t>(id); }
+constexpr auto number(stream_id id) { return static_cast<std::uint32_t>(id); }
+
+constexpr char const* dead_columns = "SELECT seq, tries, died_ms, reason, time_ms, sender, subject, message_id, reply_to,"
+                                     " headers, body FROM dead WHERE consumer = ?";
+
+}  // namespace
+
+consumer_table::consumer_table(database& on, limits const& bounds)
+    : on_{on},
+      limits_{bounds},
+      select_{on, "SELECT id, stream, name, owner, filter, ack_wait_ms, max_deliver, next, dead, pending FROM consumer"},
+      replayed_{on, "SELECT DISTINCT consumer FROM dead WHERE replayed"},
+      insert_{on, "INSERT INTO consumer (stream, name, owner, filter, ack_wait_ms, max_deliver, next, dead, pending)"
+                  " VALUES (?, ?, ?, ?, ?, ?, ?, 0, x'')"},
+      remove_{on, "DELETE FROM consumer WHERE id = ?"},
+      save_{on, "UPDATE consumer SET next = ?, pending = ? WHERE id = ?"},
+      save_dead_{on, "UPDATE consumer SET dead = ? WHERE id = ?"},
+      insert_dead_{on, "INSERT OR REPLACE INTO dead (consumer, seq, replayed, tries, died_ms, reason, time_ms, sender, subject,"
+                       " message_id, reply_to, headers, body) VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"},
+      was_replayed_{on, "SELECT replayed FROM dead WHERE consumer = ? AND seq = ?"},
+      list_dead_{on, (std::string{dead_columns} + " AND seq > ? AND NOT replayed ORDER BY seq LIMIT ?").c_str()},
+      one_dead_{on, (std::string{dead_columns} + " AND seq = ?").c_str()},
+      drop_dead_{on, "DELETE FROM dead WHERE consumer = ? AND seq = ? AND NOT replayed"},
+      drop_all_dead_{on, "DELETE FROM dead WHERE consumer = ? AND NOT replayed"},
+      drop_oldest_dead_{on, "DELETE FROM dead WHERE rowid = (SELECT rowid FROM dead WHERE consumer = ? AND NOT replayed"
+                            " ORDER BY seq LIMIT 1)"},
+      replay_dead_{on, "UPDATE dead SET replayed = 1 WHERE consumer = ? AND seq = ? AND NOT replayed"},
+      replayed_seqs_{on, "SELECT seq FROM dead WHERE consumer = ? AND replayed"},
+      drop_replayed_{on, "DELETE FROM dead WHERE consumer = ? AND seq = ? AND replayed"},
+      garbage_{on, "INSERT OR IGNORE INTO garbage VALUES (?, ?)"},
+      delete_some_{on, "DELETE FROM dead WHERE rowid IN (SELECT rowid FROM dead WHERE consumer = ? LIMIT ?)"}
+{
+}
+
+void consumer_table::load()
+{
+    all_.clear();
+    auto rows = select_.query();
+    while (rows.next()) {
+        consumer_entry entry{consumer_id{rows.number(0)}, stream_id{static_cast<std::uint32_t>(rows.integer(1))}, rows.string(2),
+                             rows.number(7), rows.number(8), false};
+        if (blob_reader pending{rows.bytes(9)}; !pending.empty())
+            entry.lowest = pending.varint();
+        all_.emplace(entry.id, std::move(entry));
+    }
+    auto copies = replayed_.query();
+    while (copies.next())
+        if (auto* const entry = find(consumer_id{copies.number(0)}))
+            entry->replayed = true;
+}
+
+std::vector<consumer_state> consumer_table::states()
+{
+    std::vector<consumer_state> list;
+    auto rows = select_.query();
+    while (rows.next()) {
+        consumer_state state;
+        state.id = consumer_id{rows.number(0)};
+        state.config = {stream_id{static_cast<std::uint32_t>(rows.integer(1))}, rows.string(2), rows.string(3), rows.string(4),
+                        rows.number(5), rows.number(6)};
+        state.position = {rows.number(7), unpack(rows.bytes(9))};
+        state.dead = rows.number(8);
+        list.push_back(std::move(state));
+    }
+    return list;
+}
+
+consumer_entry* consumer_table::find(consumer_id id)
+{
+    auto const at = all_.find(id);
+    return at == all_.end() ? nullptr : &at->second;
+}
+
+consumer_entry* consumer_table::find(stream_id stream, std::string_view name)
+{
+    for (auto& [id, entry] : all_)
+        if (entry.stream == stream && entry.name == name)
+            return &entry;
+    return nullptr;
+}
+
+message_seq consumer_table::lowest_unfinished(stream_id stream) const
+{
+    message_seq lowest = 0;
+    for (auto const& [id, entry] : all_)
+        if (entry.stream == stream)
+            lowest = lowest == 0 ? entry.lowest : std::min(lowest, entry.lowest);
+    return lowest;
+}
+
+consumer_state consumer_table::create(consumer_config const& config, message_seq next)
+{
+    insert_.run(number(config.stream), std::string_view{config.name}, std::string_view{config.owner},
+                std::string_view{config.filter}, config.ack_wait_ms, config.max_deliver, next);
+    consumer_state state;
+    state.id = consumer_id{static_cast<std::uint64_t>(on_.last_rowid())};
+    state.config = config;
+    state.position.next = next;
+    all_.insert_or_assign(state.id, consumer_entry{state.id, config.stream, config.name, next, 0, false});
+    return state;
+}
+
+void consumer_table::remove(consumer_id id)
+{
+    remove_.run(number(id));
+    garbage_.run(static_cast<int>(garbage_kind::dead_letters), number(id));
+    all_.erase(id);
+}
+
+void consumer_table::remove(stream_id stream)
+{
+    std::vector<consumer_id> gone;
+    for (auto const& [id, entry] : all_)
+        if (entry.stream == stream)
+            gone.push_back(id);
+    for (auto const id : gone)
+        remove(id);
+}
+
+void consumer_table::add_dead(consumer_entry& entry, store_request::save_cursor::death const& death, row const& stored,
+                              std::uint64_t now_ms)
+{
+    bool counted = false;
+    {
+        auto rows = was_replayed_.query(number(entry.id), death.seq);
+        counted = rows.next() && rows.integer(0) == 0;
+    }
+    auto const& m = *stored.message;
+    insert_dead_.run(number(entry.id), death.seq, death.tries, now_ms, std::string_view{death.reason}, stored.time_ms,
+                     stored.sender->view(), m.subject(), text_or_null{m.id()}, text_or_null{m.reply_to()},
+                     text_or_null{m.headers()}, blob{m.body()});
+    if (!counted)
+        ++entry.dead;
+}
+
+void consumer_table::save_dead(consumer_entry const& entry)
+{
+    save_dead_.run(entry.dead, number(entry.id));
+}
+
+void consumer_table::save_cursor(consumer_entry& entry, stream_entry& stream, log_table& log,
+                                 store_request::save_cursor const& request)
+{
+    for (auto const& death : request.deaths) {
+        auto stored = log.fetch(stream, death.seq);
+        if (stored.message == nullptr)
+            stored = fetch_dead(entry.id, death.seq);
+        if (stored.message != nullptr)  // else retention was faster: there is nothing left to keep
+            add_dead(entry, death, stored, request.now_ms);
+    }
+    auto const& pending = request.position.pending;
+    if (entry.replayed) {
+        std::vector<message_seq> finished;
+        entry.replayed = false;
+        {
+            auto rows = replayed_seqs_.query(number(entry.id));
+            while (rows.next()) {
+                auto const seq = rows.number(0);
+                if (std::ranges::binary_search(pending, seq, {}, &cursor::pending_row::seq))
+                    entry.replayed = true;
+                else
+                    finished.push_back(seq);
+            }
+        }
+        for (auto const seq : finished)
+            drop_replayed_.run(number(entry.id), seq);
+    }
+    for (; entry.dead > limits_.dead_letters; --entry.dead) {
+        drop_oldest_dead_.run(number(entry.id));
+        if (on_.changes() == 0)
+            throw std::runtime_error{"the database is damaged: dead letters are missing"};
+    }
+    auto const packed = pack(pending);
+    save_.run(request.position.next, blob{packed}, number(entry.id));
+    if (!request.deaths.empty())
+        save_dead(entry);
+    entry.lowest = pending.empty() ? request.position.next : pending.front().seq;
+}
+
+dead_letter consumer_table::take(statement::rows& rows)
+{
+    dead_letter letter{rows.number(0), static_cast<std::uint32_t>(rows.integer(1)), rows.number(2), rows.string(3), {}};
+    letter.stored = {letter.seq, rows.number(4), shared_bytes::copy_of(rows.bytes(5)),
+                     message::make({rows.bytes(6), rows.bytes(7), rows.bytes(8), rows.bytes(9), rows.bytes(10)})};
+    return letter;
+}
+
+void consumer_table::list_dead(consumer_entry const& entry, store_request::list_dead const& request,
+                               store_event::dead_listed& answer)
+{
+    answer.total = entry.dead;
+    auto rows = list_dead_.query(number(entry.id), request.after, request.rows_max);
+    while (rows.next())
+        answer.letters.push_back(take(rows));
+}
+
+void consumer_table::drop_dead(consumer_entry& entry, std::vector<message_seq> const& seqs)
+{
+    if (seqs.empty()) {
+        drop_all_dead_.run(number(entry.id));
+        entry.dead = 0;
+    }
+    for (auto const seq : seqs) {
+        drop_dead_.run(number(entry.id), seq);
+        entry.dead -= static_cast<std::uint64_t>(on_.changes());
+    }
+    save_dead(entry);
+}
+
+void consumer_table::replay_dead(consumer_entry& entry, std::vector<message_seq> const& seqs)
+{
+    for (auto const seq : seqs) {
+        replay_dead_.run(number(entry.id), seq);
+        entry.dead -= static_cast<std::uint64_t>(on_.changes());
+    }
+    entry.replayed = true;
+    save_dead(entry);
+}
+
+row consumer_table::fetch_dead(consumer_id id, message_seq seq)
+{
+    auto rows = one_dead_.query(number(id), seq);
+    return rows.next() ? take(rows).stored : row{};
+}
+
+bool consumer_table::remove_slice(std::int64_t consumer)
+{
+    delete_some_.run(consumer, slice_rows);
+    return on_.changes() != 0;
+}
+
+}  // namespace kedge::sqlite

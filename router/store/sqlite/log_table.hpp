@@ -1,0 +1,110 @@
+#pragma once
+/// The rows: table `log`, and `posting`, its index by subject.
+
+#include <cstdint>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "router/store/sqlite/database.hpp"
+#include "router/store/sqlite/name_table.hpp"
+#include "router/store/sqlite/stream_table.hpp"
+#include "router/store/store.hpp"
+
+namespace kedge::sqlite {
+
+class log_table {
+public:
+    explicit log_table(database&);
+
+    /// Stores the row as the stream's next; the stream's entry is changed but not saved.
+    row append(stream_entry&, store_request::append const&);
+
+    /// As `store_request::read` says. Looks at a bounded part of the log in one call, so that a filter that matches
+    /// nothing does not hold up the thread: then there are few rows or none, and `end` is false.
+    void read(stream_entry&, store_request::read const&, store_event::rows_read& answer);
+    /// Null message: there is no such row.
+    row fetch(stream_entry const&, message_seq);
+    /// The first seq whose row is not older than `time_ms`; `last + 1` if all are.
+    message_seq first_at(stream_entry const&, std::uint64_t time_ms);
+    std::uint64_t time_of(stream_entry const&, message_seq);
+
+    /// Takes rows from the front while `goes(oldest, messages, bytes)`; at most a slice of them. Returns whether the slice
+    /// was used up.
+    template <class Goes>
+    bool trim(stream_entry& entry, Goes const& goes)
+    {
+        auto& state = entry.state;
+        auto const from = state.first;
+        std::uint64_t slice_bytes = 0;
+        bool full = false;
+        {
+            auto rows = sizes_.query(row_key(state.id, from), row_key(state.id, state.last), trim_rows_max);
+            while (rows.next()) {
+                full = state.first - from == trim_rows_max || slice_bytes >= trim_bytes_max;
+                if (full || !goes(rows.number(0)))
+                    break;
+                auto const bytes = rows.number(1) + fixed_bytes;
+                slice_bytes += bytes;
+                state.bytes -= std::min(state.bytes, bytes);
+                --state.messages;
+                ++state.first;
+            }
+            full = full || state.first - from == trim_rows_max;
+        }
+        if (state.first != from)
+            remove_front(entry, from);
+        return full && state.first <= state.last;
+    }
+    /// Deletes a slice of a stream that is no more: rows, index and names. Returns whether something is left.
+    bool remove_slice(stream_id);
+    /// Deletes names that no row uses any more; at most a slice.
+    bool drop_names(stream_entry&);
+
+    /// Throws std::runtime_error if the newest row is not where the stream says.
+    void check_newest(stream_entry const&);
+    /// After a transaction that did not commit.
+    void forget();
+
+private:
+    static constexpr std::uint64_t trim_rows_max = 1000;
+    static constexpr std::uint64_t trim_bytes_max = 4 * 1024 * 1024;
+    static constexpr std::uint64_t fixed_bytes = 32;
+
+    /// What is known of a read's filter: which subjects it takes.
+    class filter;
+
+    row take(statement::rows&);
+    void load_open_segment(stream_entry&);
+    void write_postings(stream_entry&, std::uint64_t segment);
+    void remove_front(stream_entry&, message_seq from);
+    /// Appends the seqs in [from, end of the segment] that match to `found`, rising; returns what the look cost.
+    std::size_t candidates(stream_entry&, std::uint64_t segment, filter&, message_seq from, std::vector<message_seq>& found);
+
+    database& on_;
+    name_table subjects_;
+    name_table senders_;
+    statement insert_;
+    statement range_;
+    statement one_;
+    statement time_;
+    statement newest_;
+    statement sizes_;
+    statement delete_;
+    statement open_;
+    statement delete_some_;
+    statement insert_posting_;
+    statement one_posting_;
+    statement postings_;
+    statement delete_postings_;
+    statement delete_some_postings_;
+    statement subjects_like_;
+    // The last row's names, by identity: a pipelining publisher's batch repeats them.
+    shared_bytes const* last_sender_ = nullptr;
+    bytes_ptr last_sender_held_;
+    name_id last_sender_id_ = 0;
+    stream_id last_sender_stream_{};
+    std::uint64_t last_sender_segment_ = 0;
+};
+
+}  // namespace kedge::sqlite

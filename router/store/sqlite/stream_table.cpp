@@ -1,0 +1,124 @@
+#include "router/store/sqlite/stream_table.hpp"
+
+namespace kedge::sqlite {
+
+namespace {
+
+/// Patterns hold no spaces, so one separates them.
+std::string join(std::vector<std::string> const& words)
+{
+    std::string text;
+    for (auto const& word : words)
+        text += text.empty() ? word : ' ' + word;
+    return text;
+}
+
+std::vector<std::string> split(std::string_view text)
+{
+    std::vector<std::string> words;
+    while (!text.empty()) {
+        words.emplace_back(text.substr(0, text.find(' ')));
+        text.remove_prefix(std::min(words.back().size() + 1, text.size()));
+    }
+    return words;
+}
+
+}  // namespace
+
+stream_table::stream_table(database& on)
+    : on_{on},
+      select_{on, "SELECT id, name, subjects, max_age_ms, max_bytes, max_msgs, keep, first, last, oseq, bytes, last_ms FROM stream"},
+      insert_{on, "INSERT INTO stream (name, subjects, max_age_ms, max_bytes, max_msgs, keep, first, last, oseq, bytes, last_ms)"
+                  " VALUES (?, ?, ?, ?, ?, ?, 1, 0, 0, 0, 0)"},
+      edit_{on, "UPDATE stream SET subjects = ?, max_age_ms = ?, max_bytes = ?, max_msgs = ?, keep = ? WHERE id = ?"},
+      remove_{on, "DELETE FROM stream WHERE id = ?"},
+      save_{on, "UPDATE stream SET first = ?, last = ?, oseq = ?, bytes = ?, last_ms = ? WHERE id = ?"}
+{
+}
+
+void stream_table::load()
+{
+    all_.clear();
+    changed_.clear();
+    auto rows = select_.query();
+    while (rows.next()) {
+        stream_entry entry;
+        auto& state = entry.state;
+        state.id = stream_id{static_cast<std::uint32_t>(rows.integer(0))};
+        state.config = {rows.string(1), split(rows.bytes(2)), rows.number(3), rows.number(4), rows.number(5),
+                        rows.integer(6) == 0 ? retention::limits : retention::interest};
+        state.first = rows.number(7);
+        state.last = rows.number(8);
+        entry.oseq = rows.number(9);
+        state.bytes = rows.number(10);
+        state.last_ms = rows.number(11);
+        if (state.first == 0 || state.first > state.last + 1 || state.last > message_seq_max)
+            throw std::runtime_error{"the database is damaged: stream " + state.config.name + " has no sensible bounds"};
+        state.messages = state.last + 1 - state.first;  // a log has no holes
+        all_.emplace(state.id, std::move(entry));
+    }
+}
+
+stream_entry* stream_table::find(stream_id id)
+{
+    auto const at = all_.find(id);
+    return at == all_.end() ? nullptr : &at->second;
+}
+
+stream_entry* stream_table::find(std::string_view name)
+{
+    for (auto& [id, entry] : all_)
+        if (entry.state.config.name == name)
+            return &entry;
+    return nullptr;
+}
+
+stream_entry& stream_table::create(stream_config const& config)
+{
+    auto const subjects = join(config.subjects);
+    insert_.run(std::string_view{config.name}, std::string_view{subjects}, config.max_age_ms, config.max_bytes,
+                config.max_msgs, static_cast<int>(config.keep));
+    if (static_cast<std::uint64_t>(on_.last_rowid()) > stream_id_max)
+        throw std::runtime_error{"the database has given out its last stream number"};
+    stream_entry entry;
+    entry.state.id = stream_id{static_cast<std::uint32_t>(on_.last_rowid())};
+    entry.state.config = config;
+    return all_.insert_or_assign(entry.state.id, std::move(entry)).first->second;
+}
+
+void stream_table::edit(stream_entry& entry, stream_config const& config)
+{
+    auto const subjects = join(config.subjects);
+    edit_.run(std::string_view{subjects}, config.max_age_ms, config.max_bytes, config.max_msgs, static_cast<int>(config.keep),
+              static_cast<std::uint32_t>(entry.state.id));
+    entry.state.config = config;
+}
+
+void stream_table::remove(stream_id id)
+{
+    remove_.run(static_cast<std::uint32_t>(id));
+    all_.erase(id);
+}
+
+void stream_table::changed(stream_entry& entry)
+{
+    if (!entry.changed) {
+        entry.changed = true;
+        changed_.push_back(entry.state.id);
+    }
+}
+
+void stream_table::save()
+{
+    for (auto const id : changed_) {
+        auto* const entry = find(id);
+        if (entry == nullptr)
+            continue;  // removed in the same transaction
+        auto const& state = entry->state;
+        save_.run(state.first, state.last, entry->oseq, state.bytes, state.last_ms, static_cast<std::uint32_t>(id));
+        entry->changed = false;
+    }
+    changed_.clear();
+}
+
+}  // namespace kedge::sqlite

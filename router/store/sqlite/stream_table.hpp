@@ -1,0 +1,55 @@
+#pragma once
+/// The streams: table `stream`, and in memory what every append and read needs of them.
+
+#include <array>
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "router/store/sqlite/database.hpp"
+#include "router/store/sqlite/name_table.hpp"
+#include "router/store/sqlite/segment.hpp"
+#include "router/store/store.hpp"
+
+namespace kedge::sqlite {
+
+struct stream_entry {
+    stream_state state;
+    std::uint64_t oseq = 0;  ///< highest given to a row that was born here
+    /// Subjects of the rows of the newest, unfinished segment, by offset; 0 = no such row. Read from the log when needed.
+    std::vector<name_id> open_segment;
+    std::optional<std::uint64_t> oldest_ms;  ///< time of the row `first`, once it was asked for
+    std::uint64_t names_checked = 0;         ///< first segment when unused names were last dropped
+    bool changed = false;                    ///< in this transaction
+};
+
+class stream_table {
+public:
+    explicit stream_table(database&);
+
+    /// Reads all streams: at start, and after a transaction that did not commit.
+    void load();
+    stream_entry* find(stream_id);
+    stream_entry* find(std::string_view name);
+    std::map<stream_id, stream_entry>& all() noexcept { return all_; }
+
+    stream_entry& create(stream_config const&);
+    void edit(stream_entry&, stream_config const&);
+    /// The row and the entry; what the log holds of it is garbage then.
+    void remove(stream_id);
+    /// Marks the entry to be written by `save`, once a transaction.
+    void changed(stream_entry&);
+    void save();
+
+private:
+    database& on_;
+    statement select_;
+    statement insert_;
+    statement edit_;
+    statement remove_;
+    statement save_;
+    std::map<stream_id, stream_entry> all_;
+    std::vector<stream_id> changed_;
+};
+
+}  // namespace kedge::sqlite
