@@ -81,7 +81,7 @@ TEST_CASE("json: a list stops at its soft bound")
     json_writer out;
     out.list_field("l", std::vector<std::string>(1000, "0123456789"), 500);
     CHECK(out.view().size() < 520);
-    CHECK_NOTHROW(nlohmann::json::parse(std::string{out.view()} + "}"));
+    CHECK(nlohmann::json::accept(std::string{out.view()} + "}"));
 }
 
 }  // namespace
