@@ -2,10 +2,10 @@
 
 #include "router/protocol/base64.hpp"
 
+#include <openssl/sha.h>
+
 #include <algorithm>
 #include <array>
-
-#include <openssl/sha.h>
 
 namespace kedge {
 

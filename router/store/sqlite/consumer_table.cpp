@@ -60,8 +60,8 @@ consumer_table::consumer_table(database& on, limits const& bounds)
       insert_dead_{on, "INSERT OR REPLACE INTO dead (consumer, seq, replayed, tries, died_ms, reason, time_ms, sender, subject,"
                        " message_id, reply_to, headers, body) VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"},
       was_replayed_{on, "SELECT replayed FROM dead WHERE consumer = ? AND seq = ?"},
-      list_dead_{on, (std::string{dead_columns} + " AND seq > ? AND NOT replayed ORDER BY seq LIMIT ?").c_str()},
-      one_dead_{on, (std::string{dead_columns} + " AND seq = ?").c_str()},
+      list_dead_{on, {dead_columns, " AND seq > ? AND NOT replayed ORDER BY seq LIMIT ?"}},
+      one_dead_{on, {dead_columns, " AND seq = ?"}},
       drop_dead_{on, "DELETE FROM dead WHERE consumer = ? AND seq = ? AND NOT replayed"},
       drop_all_dead_{on, "DELETE FROM dead WHERE consumer = ? AND NOT replayed"},
       drop_oldest_dead_{on, "DELETE FROM dead WHERE rowid = (SELECT rowid FROM dead WHERE consumer = ? AND NOT replayed"

@@ -42,9 +42,23 @@ std::string database::text(char const* sql)
     return rows.next() ? rows.string(0) : std::string{};
 }
 
-statement::statement(database& on, char const* sql) : on_{on}
+statement::statement(database& on, std::string_view sql) : on_{on}
 {
-    check(sqlite3_prepare_v3(on.handle(), sql, -1, SQLITE_PREPARE_PERSISTENT, &handle_, nullptr));
+    prepare(sql);
+}
+
+statement::statement(database& on, std::initializer_list<std::string_view> sql) : on_{on}
+{
+    std::string whole;
+    for (auto const part : sql)
+        whole.append(part);
+    prepare(whole);
+}
+
+void statement::prepare(std::string_view sql)
+{
+    check(sqlite3_prepare_v3(on_.handle(), sql.data(), static_cast<int>(sql.size()), SQLITE_PREPARE_PERSISTENT, &handle_,
+                             nullptr));
 }
 
 bool statement::step()

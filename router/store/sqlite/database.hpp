@@ -5,9 +5,11 @@
 #include <sqlite3.h>
 
 #include <cstdint>
+#include <initializer_list>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <type_traits>
 
 namespace kedge::sqlite {
 
@@ -59,7 +61,9 @@ struct text_or_null {
 /// A prepared statement. `run` for writes, `query` for rows. What is bound must live until `run` returns or the query dies.
 class statement {
 public:
-    statement(database& on, char const* sql);
+    statement(database& on, std::string_view sql);
+    /// The parts, joined.
+    statement(database& on, std::initializer_list<std::string_view> sql);
     ~statement() { sqlite3_finalize(handle_); }
     statement(statement const&) = delete;
     statement& operator=(statement const&) = delete;
@@ -137,6 +141,7 @@ private:
         if (code != SQLITE_OK)
             on_.fail(code);
     }
+    void prepare(std::string_view sql);
     bool step();
 
     database& on_;

@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::int64_t slice_rows = 1000;
 constexpr std::size_t look_cost_max = 16'384;    // index entries and open rows that one read looks at
+constexpr std::size_t text_cost = 15;            // a subject that is not cached costs so many of these more
 constexpr std::size_t exact_subjects_max = 16;   // so many are looked up one by one in each segment
 constexpr std::size_t resolve_max = 256;         // stored subjects that a read tries before it gives up to list them
 
@@ -85,8 +86,8 @@ log_table::log_table(database& on)
       subjects_{on, "subject"},
       senders_{on, "sender"},
       insert_{on, "INSERT INTO log VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"},
-      range_{on, (std::string{row_columns} + "BETWEEN ? AND ? ORDER BY id").c_str()},
-      one_{on, (std::string{row_columns} + "= ?").c_str()},
+      range_{on, {row_columns, "BETWEEN ? AND ? ORDER BY id"}},
+      one_{on, {row_columns, "= ?"}},
       time_{on, "SELECT time_ms FROM log WHERE id = ?"},
       newest_{on, "SELECT id FROM log WHERE id BETWEEN ? AND ? ORDER BY id DESC LIMIT 1"},
       sizes_{on, "SELECT time_ms, coalesce(length(CAST(message_id AS BLOB)), 0) + coalesce(length(CAST(reply_to AS BLOB)), 0)"
@@ -221,7 +222,9 @@ void log_table::read(stream_entry& entry, store_request::read const& request, st
     while (next <= state.last && cost < look_cost_max) {
         auto const segment = segment_of(next);
         found.clear();
+        auto const texts_before = subjects_.texts_read();
         cost += candidates(entry, segment, wanted, next, found);
+        cost += text_cost * (subjects_.texts_read() - texts_before);
         bool room = true;
         for (auto const seq : found) {
             auto taken = fetch(entry, seq);

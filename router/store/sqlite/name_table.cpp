@@ -12,16 +12,15 @@ constexpr std::uint64_t touch_segments = 16;
 
 }  // namespace
 
-name_table::name_table(database& on, std::string const& table)
+name_table::name_table(database& on, std::string_view table)
     : on_{on},
-      find_{on, ("SELECT id, used FROM " + table + " WHERE stream = ? AND text = ?").c_str()},
-      insert_{on, ("INSERT INTO " + table + " (stream, text, used) VALUES (?, ?, ?)").c_str()},
-      touch_{on, ("UPDATE " + table + " SET used = ? WHERE id = ?").c_str()},
-      text_{on, ("SELECT text FROM " + table + " WHERE id = ?").c_str()},
-      drop_unused_{on, ("DELETE FROM " + table + " WHERE id IN (SELECT id FROM " + table
-                        + " WHERE stream = ? AND used < ? LIMIT ?) RETURNING id").c_str()},
-      drop_all_{on, ("DELETE FROM " + table + " WHERE id IN (SELECT id FROM " + table
-                     + " WHERE stream = ? LIMIT ?) RETURNING id").c_str()}
+      find_{on, {"SELECT id, used FROM ", table, " WHERE stream = ? AND text = ?"}},
+      insert_{on, {"INSERT INTO ", table, " (stream, text, used) VALUES (?, ?, ?)"}},
+      touch_{on, {"UPDATE ", table, " SET used = ? WHERE id = ?"}},
+      text_{on, {"SELECT text FROM ", table, " WHERE id = ?"}},
+      drop_unused_{on, {"DELETE FROM ", table, " WHERE id IN (SELECT id FROM ", table,
+                        " WHERE stream = ? AND used < ? LIMIT ?)"}},
+      drop_all_{on, {"DELETE FROM ", table, " WHERE id IN (SELECT id FROM ", table, " WHERE stream = ? LIMIT ?)"}}
 {
 }
 
@@ -82,6 +81,7 @@ bytes_ptr const& name_table::text(name_id id)
 {
     if (auto const at = by_id_.find(id); at != by_id_.end())
         return at->second;
+    ++texts_read_;
     auto rows = text_.query(id);
     if (!rows.next())
         throw std::runtime_error{"the database lacks a name that its rows use"};
@@ -95,10 +95,8 @@ std::int64_t name_table::drop_unused(stream_id stream, std::uint64_t first_segme
     if (first_segment < touch_segments)
         return 0;
     // A name with `used` u may stand in rows of up to u + touch_segments - 1.
-    auto rows = drop_unused_.query(static_cast<std::uint32_t>(stream), first_segment - touch_segments + 1, limit);
-    std::int64_t dropped = 0;
-    while (rows.next())
-        ++dropped;
+    drop_unused_.run(static_cast<std::uint32_t>(stream), first_segment - touch_segments + 1, limit);
+    auto const dropped = on_.changes();
     if (dropped != 0)
         forget();
     return dropped;
@@ -106,10 +104,8 @@ std::int64_t name_table::drop_unused(stream_id stream, std::uint64_t first_segme
 
 std::int64_t name_table::drop_all(stream_id stream, std::int64_t limit)
 {
-    auto rows = drop_all_.query(static_cast<std::uint32_t>(stream), limit);
-    std::int64_t dropped = 0;
-    while (rows.next())
-        ++dropped;
+    drop_all_.run(static_cast<std::uint32_t>(stream), limit);
+    auto const dropped = on_.changes();
     if (dropped != 0)
         forget();
     return dropped;

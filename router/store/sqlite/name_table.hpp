@@ -21,7 +21,7 @@ using name_id = std::uint32_t;  ///< from 1; 0 is "none"
 /// The caches are bounded: when one is full it starts afresh. After a transaction that did not commit: `forget`.
 class name_table {
 public:
-    name_table(database&, std::string const& table);
+    name_table(database&, std::string_view table);
 
     /// The number of the name for a row in `segment`; stores it if it is new.
     name_id intern(stream_id, std::string_view text, std::uint64_t segment);
@@ -29,6 +29,8 @@ public:
     name_id find(stream_id, std::string_view text);
     /// The text of a stored name. Throws std::runtime_error if there is none: the database is damaged.
     bytes_ptr const& text(name_id);
+    /// How often `text` had to ask the database: what a caller that bounds its work has to count.
+    std::uint64_t texts_read() const noexcept { return texts_read_; }
 
     /// Deletes at most `limit` names that no row from `first_segment` up uses. Returns how many.
     std::int64_t drop_unused(stream_id, std::uint64_t first_segment, std::int64_t limit);
@@ -59,6 +61,7 @@ private:
     std::map<stream_id, by_text> by_text_;
     std::size_t texts_ = 0;
     std::unordered_map<name_id, bytes_ptr> by_id_;
+    std::uint64_t texts_read_ = 0;
 };
 
 }  // namespace kedge::sqlite
