@@ -60,6 +60,14 @@ struct route {
         std::vector<link*> links;
     };
     std::vector<group_targets> groups;
+
+    std::size_t targets() const
+    {
+        auto sum = links.size();
+        for (auto const& g : groups)
+            sum += g.links.size();
+        return sum;
+    }
 };
 
 class admin;
@@ -89,7 +97,7 @@ public:
     /// Ends a batch of the above: positions to save, credits, `stored` notices.
     void finish(instant, actions&);
 
-    /// Before the end: asks for every position that is not saved yet.
+    /// Before the end, after which nothing is answered: asks for every position that is not saved yet.
     void save_positions(instant, actions&);
 
     /// Steady milliseconds at which `tick` has something to do; nothing if never.
@@ -151,7 +159,12 @@ private:
     void answer_in_turn(link&, stream_id, bytes_ptr, std::size_t bytes, actions&);
     void answer_pongs(link&, actions&);
     stream_answers& answers_for(link&, stream_id);
+    /// The answer of `request` is to come: takes its place among the answers. Returns the epoch of the link's appends.
+    std::uint64_t wait_for(link&, stream_id, token request, std::uint64_t epoch, std::size_t bytes);
+    /// Until a ping is answered, the link's publishes on that stream get this error.
+    void bar(link_id, stream_id from, error_code);
     void tell_stored(actions&);
+    void tell_stored(link&, stream_id, actions&);
     stream* stream_of(std::string_view subject);
 
     // core_consume.cpp: consumers.
@@ -172,6 +185,7 @@ private:
     void rows_read(store_event::rows_read&&, instant, actions&);
     void after_change(consumer&, instant, actions&);
     void save(consumer&, instant, actions&);
+    void save_unsaved(instant, actions&);
     bool saved(token, std::optional<failure> const&, instant, actions&);
     void remove_consumer(consumer&, std::string_view why, instant, actions&);
     void remove_stream(stream&, instant, actions&);
@@ -201,6 +215,7 @@ private:
     subject_index<subscriber> subscribers_;
     std::map<std::string, std::unique_ptr<subscriber_group>, std::less<>> groups_;
     boost::unordered_flat_map<std::string, std::unique_ptr<route>, text_hash, text_equal> routes_;
+    std::size_t route_targets_ = 0;  ///< of all routes
     std::uint64_t generation_ = 1;  ///< of routes: raised by every change of subscriptions and streams
 
     std::map<stream_id, std::unique_ptr<stream>> streams_;

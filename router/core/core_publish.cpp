@@ -5,6 +5,7 @@
 #include <xxhash.h>
 
 #include "router/core/core.hpp"
+#include "router/store/row_bytes.hpp"
 
 namespace kedge {
 
@@ -24,7 +25,9 @@ std::string sentence_with_n(std::string const& stream, std::uint64_t n, std::str
     return n ? stream + " n " + std::to_string(n) + ": " + text : text;
 }
 
+// Of the cache, in subjects and in targets: many subjects times many subscribers would not be bounded by the first alone.
 constexpr std::size_t routes_max = 65'536;
+constexpr std::size_t route_targets_max = 1'000'000;
 
 }  // namespace
 
@@ -43,15 +46,17 @@ route& core::route_for(std::string_view subject)
     auto at = routes_.find(subject);
     if (at != routes_.end() && at->second->generation == generation_)
         return *at->second;
-    if (at == routes_.end()) {
-        if (routes_.size() >= routes_max) {
-            routes_.clear();
-            ++generation_;  // links remember routes that are gone now
-        }
-        at = routes_.emplace(std::string{subject}, std::make_unique<route>()).first;
+    if (route_targets_ >= route_targets_max || (at == routes_.end() && routes_.size() >= routes_max)) {
+        routes_.clear();
+        route_targets_ = 0;
+        ++generation_;  // links remember routes that are gone now
+        at = routes_.end();
     }
+    if (at == routes_.end())
+        at = routes_.emplace(std::string{subject}, std::make_unique<route>()).first;
     auto& r = *at->second;
     r.generation = generation_;
+    route_targets_ -= r.targets();
     r.of = stream_of(subject);
     r.links.clear();
     r.groups.clear();
@@ -72,6 +77,7 @@ route& core::route_for(std::string_view subject)
     once(r.links);
     for (auto& g : r.groups)
         once(g.links);
+    route_targets_ += r.targets();
     return r;
 }
 
@@ -127,6 +133,11 @@ void core::publish(link& l, op::publish&& what, std::size_t bytes, instant now, 
         publish_durable(l, *to->of, std::move(what), bytes, now, out);
         return;
     }
+    if (what.n) {
+        refuse_publish(l, nullptr, {}, {error_code::bad_request, "a publish with n needs a stream, and none stores " + std::string{subject}},
+                       bytes, out);
+        return;
+    }
     if (draining_) {
         refuse_publish(l, nullptr, what.message->id(), {error_code::draining, "the server is about to stop"}, bytes, out);
         return;
@@ -173,8 +184,10 @@ void core::flush_answers(link& l, stream_answers& turn, actions& out)
     while (!turn.slots.empty() && turn.slots.front().request == token::none) {
         auto slot = std::move(turn.slots.front());
         turn.slots.pop_front();
-        if (slot.bytes)
+        if (slot.bytes) {
+            tell_stored(l, turn.stream, out);  // it came before
             send(l, std::move(slot.bytes), out);
+        }
         credit(l, slot.credit);
         answered(l);
     }
@@ -223,6 +236,15 @@ void core::malformed(link& l, op::malformed&& what, std::size_t bytes, instant n
         end(l, code, message, wire_word(code), now, out);
 }
 
+std::uint64_t core::wait_for(link& l, stream_id id, token request, std::uint64_t epoch, std::size_t bytes)
+{
+    auto& turn = answers_for(l, id);
+    turn.epoch = turn.slots.empty() ? epoch : std::min(turn.epoch, epoch);
+    ++l.unanswered;
+    turn.slots.push_back({request, nullptr, bytes});
+    return turn.epoch;
+}
+
 // --- Durable publishes -----------------------------------------------------------------------------------------------
 
 void core::publish_durable(link& l, stream& s, op::publish&& what, std::size_t bytes, instant now, actions& out)
@@ -252,38 +274,50 @@ void core::publish_durable(link& l, stream& s, op::publish&& what, std::size_t b
             if (under_way->second.digest != digest || under_way->second.stream != sid)
                 return refuse(error_code::exists, "the id " + std::string{id} + " is used for another message");
             auto const request = next_token();
-            s.in_flight.at(under_way->second.request).same.push_back({l.id, request});
-            ++l.unanswered;
-            answers_for(l, sid).slots.push_back({request, nullptr, bytes});
+            auto& first = s.in_flight.at(under_way->second.request);
+            first.same.push_back({l.id, request});
+            wait_for(l, sid, request, first.epoch, bytes);
             return;
         }
     }
+    auto epoch = s.epoch;
     if (what.n) {
         auto& progress = l.node->of(sid);
         if (what.n <= progress.submitted) {
             // Known already. What is stored is told once more at the end of the batch; what is under way, by its commit.
-            if (what.n <= progress.stored && std::exchange(progress.told, false))
+            if (what.n > progress.stored) {
+                progress.resent_by = l.id;
+                progress.resent = what.n;
+            } else if (std::exchange(progress.told, false)) {
                 stored_.emplace_back(l.node, sid);
+            }
             counts_.duplicates.add_alone();
             credit(l, bytes);
             return;
         }
+        // Behind what is under way, also of an earlier link of the node: it must not be stored if that is not.
+        if (progress.submitted > progress.stored)
+            epoch = progress.epoch;
         progress.submitted = what.n;
     }
 
     auto const request = next_token();
-    if (l.node && !id.empty())
-        l.node->in_flight.emplace(id, node::flight{request, sid, digest});
-    ++l.unanswered;
-    answers_for(l, sid).slots.push_back({request, nullptr, bytes});
+    epoch = wait_for(l, sid, request, epoch, bytes);
+    if (l.node) {
+        ++l.node->flights;
+        if (!id.empty())
+            l.node->in_flight.emplace(id, node::flight{request, sid, digest});
+        if (auto* const progress = what.n ? &l.node->of(sid) : nullptr; progress && std::exchange(progress->epoch, epoch) != epoch)
+            progress->resent = 0;
+    }
     store_queue_bytes_ += what.message->cost();
     counts_.store_queue_bytes.set(store_queue_bytes_);
-    s.in_flight.emplace(request, stream::flight{l.id, l.node, what.message, what.n, digest, s.epoch, {}});
+    s.in_flight.emplace(request, stream::flight{l.id, l.node, what.message, what.n, digest, epoch, {}});
 
     store_request::append append;
     append.request = request;
     append.stream = sid;
-    append.epoch = s.epoch;
+    append.epoch = epoch;
     append.time_ms = now.wall_ms;
     append.sender = l.sender;
     append.named = l.node != nullptr;
@@ -306,7 +340,7 @@ void core::rows_arrived(store_event::rows_arrived&& e, instant now, actions& out
         s.state.last = row.seq;
         s.state.last_ms = row.time_ms;
         ++s.state.messages;
-        s.state.bytes += m.subject().size() + m.headers().size() + m.body().size();
+        s.state.bytes += row_bytes(m);
         counts_.published_durable.add_alone();
 
         if (auto& to = route_for(m.subject()); !to.links.empty() || !to.groups.empty()) {
@@ -331,8 +365,9 @@ void core::rows_arrived(store_event::rows_arrived&& e, instant now, actions& out
         if (flight == s.in_flight.end())
             continue;
         auto& f = flight->second;
-        store_queue_bytes_ -= m.cost();
+        store_queue_bytes_ -= f.message->cost();
         if (f.node) {
+            --f.node->flights;
             if (!m.id().empty()) {
                 f.node->in_flight.erase(m.id());
                 window_.add(f.node->name, m.id(), {e.stream, row.seq, f.digest}, now.wall_ms);
@@ -341,6 +376,7 @@ void core::rows_arrived(store_event::rows_arrived&& e, instant now, actions& out
                 auto& progress = f.node->of(e.stream);
                 progress.stored = f.n;
                 progress.seq = row.seq;
+                progress.submitted = std::max(progress.submitted, f.n);
                 if (std::exchange(progress.told, false))
                     stored_.emplace_back(f.node, e.stream);
             }
@@ -359,9 +395,16 @@ void core::rows_arrived(store_event::rows_arrived&& e, instant now, actions& out
     counts_.store_queue_bytes.set(store_queue_bytes_);
 }
 
+void core::bar(link_id id, stream_id from, error_code code)
+{
+    if (auto* const l = find(id))
+        answers_for(*l, from).stuck = code;
+}
+
 void core::append_failed(store_event::append_failed&& e, instant, actions& out)
 {
-    store_trouble_ = e.why;
+    if (e.why.code != error_code::unknown_stream)
+        store_trouble_ = e.why;
     auto const at = streams_.find(e.stream);
     if (at == streams_.end())
         return;
@@ -373,14 +416,28 @@ void core::append_failed(store_event::append_failed&& e, instant, actions& out)
     s.in_flight.erase(flight);
     store_queue_bytes_ -= f.message->cost();
     counts_.store_queue_bytes.set(store_queue_bytes_);
-    if (f.epoch == s.epoch)
+    if (f.epoch == s.epoch) {
         ++s.epoch;
+        // The store refuses everything of the old epoch that is still under way. Those links must not publish in the new one
+        // before they know, or what they publish now would overtake what they are about to send again.
+        if (sticks_to_stream(e.why.code))
+            for (auto const& [request, other] : s.in_flight) {
+                bar(other.link, e.stream, e.why.code);
+                for (auto const& w : other.same)
+                    bar(w.link, e.stream, e.why.code);
+            }
+    }
+    link* resent_by = nullptr;
     if (f.node) {
+        --f.node->flights;
         if (!f.message->id().empty())
             f.node->in_flight.erase(f.message->id());
         if (f.n) {
             auto& progress = f.node->of(e.stream);
-            progress.submitted = std::max(progress.stored, std::min(progress.submitted, f.n - 1));
+            if (progress.epoch == f.epoch)  // else a later link has begun again already
+                progress.submitted = std::max(progress.stored, std::min(progress.submitted, f.n - 1));
+            if (f.n <= progress.resent && progress.resent_by != f.link)
+                resent_by = find(progress.resent_by);
         }
     }
     auto const tell = [&](link_id to, token request) {
@@ -395,17 +452,32 @@ void core::append_failed(store_event::append_failed&& e, instant, actions& out)
     tell(f.link, e.request);
     for (auto const& w : f.same)
         tell(w.link, w.request);
+    if (resent_by) {
+        // It was dropped as a repetition and has no place among the answers: without a word of the failure the link would
+        // take the next `stored` for this one's.
+        auto const waiting = next_token();
+        wait_for(*resent_by, e.stream, waiting, f.epoch, 0);
+        tell(resent_by->id, waiting);
+    }
 }
 
 void core::tell_stored(actions& out)
 {
     for (auto const& [n, sid] : std::exchange(stored_, {})) {
-        auto& progress = n->of(sid);
-        progress.told = true;
-        auto const s = streams_.find(sid);
-        if (n->at && s != streams_.end())
-            send(*n->at, encode_stored(s->second->name(), progress.stored, progress.seq, n->at->form), out);
+        if (n->at)
+            tell_stored(*n->at, sid, out);
+        else if (streams_.contains(sid))
+            n->of(sid).told = true;  // the next `welcome` tells
     }
+}
+
+void core::tell_stored(link& l, stream_id sid, actions& out)
+{
+    if (!l.node)
+        return;
+    for (auto& progress : l.node->last)
+        if (progress.stream == sid && !std::exchange(progress.told, true))
+            send(l, encode_stored(streams_.at(sid)->name(), progress.stored, progress.seq, l.form), out);
 }
 
 }  // namespace kedge
