@@ -179,7 +179,13 @@ std::string ssh_client::exec(std::string const& command)
             output.append(buffer, static_cast<std::size_t>(got));
         while ((got = ssh_channel_read(channel, buffer, sizeof buffer, 1)) > 0)
             complaint.append(buffer, static_cast<std::size_t>(got));
+#if LIBSSH_VERSION_INT >= SSH_VERSION_INT(0, 11, 0)
+        std::uint32_t code = 0;
+        if (ssh_channel_get_exit_state(channel, &code, nullptr, nullptr) == SSH_OK)
+            status = static_cast<int>(code);
+#else
         status = ssh_channel_get_exit_status(channel);
+#endif
     }
     ssh_channel_close(channel);
     ssh_channel_free(channel);
