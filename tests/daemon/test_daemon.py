@@ -218,7 +218,7 @@ class FirstStart(Case):
             where = "127.0.0.1:%d" % taken.getsockname()[1]
             done = run("--home", self.home, "--listen", where)
         self.assertEqual(done.returncode, 1)
-        self.assertIn(where, done.stderr)
+        self.assertRegex(done.stderr, r"127\.0\.0\.1\b.*\b" + where.rsplit(":", 1)[1] + r"\b")
         self.assertEqual(done.stdout, "")
 
     def test_two_servers_on_one_home(self):
