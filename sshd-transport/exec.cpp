@@ -77,6 +77,12 @@ void exec::on_input(std::string_view input)
     }
 }
 
+void exec::on_input_end()
+{
+    input_ended_ = true;
+    work();
+}
+
 bool exec::wants_input() const
 {
     return exit_status_ || (input_.size() < input_bytes_max && inflight_ < session_.bounds().link_inflight_bytes);

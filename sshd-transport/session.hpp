@@ -70,6 +70,7 @@ private:
     bool sound();
     void settle();
     void arm();
+    void acknowledge() noexcept;
     void show_life(std::uint64_t now_ms);
 
     int on_key(std::string_view user, ssh_key_struct* key, bool has_signed) noexcept;
