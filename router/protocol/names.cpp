@@ -1,6 +1,8 @@
 #include "router/protocol/names.hpp"
 
 #include <algorithm>
+#include <cstdint>
+#include <cstring>
 
 #include <simdjson.h>
 
@@ -16,6 +18,21 @@ bool valid_lower_name(std::string_view name) noexcept
     return !name.empty() && name.size() <= 32 && (digit(name[0]) || lower(name[0])) &&
            std::all_of(name.begin(), name.end(),
                        [](char c) { return digit(c) || lower(c) || c == '_' || c == '-'; });
+}
+
+bool is_ascii(std::string_view text) noexcept
+{
+    std::uint64_t bits = 0;
+    auto const* at = text.data();
+    auto left = text.size();
+    for (; left >= sizeof bits; at += sizeof bits, left -= sizeof bits) {
+        std::uint64_t word;
+        std::memcpy(&word, at, sizeof word);
+        bits |= word;
+    }
+    for (; left != 0; --left)
+        bits |= static_cast<unsigned char>(*at++);
+    return (bits & 0x8080808080808080u) == 0;
 }
 
 /// `prefix` in lower case.
@@ -57,10 +74,7 @@ bool valid_header_value(std::string_view value) noexcept
 bool valid_utf8(std::string_view text) noexcept
 {
     // Names and ids are short and mostly ASCII: not worth the call.
-    if (text.size() <= 64 &&
-        std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; }))
-        return true;
-    return simdjson::validate_utf8(text.data(), text.size());
+    return (text.size() <= 64 && is_ascii(text)) || simdjson::validate_utf8(text.data(), text.size());
 }
 
 bool has_control_characters(std::string_view text) noexcept

@@ -23,27 +23,25 @@ public:
 
     result<notice::any> read()
     {
-        auto const name = in_.need(field::op, kinds::any);
-        if (name == "msg")
-            return finish(msg());
-        for (auto const& entry : table)
-            if (entry.name == name)
-                return finish((this->*entry.read)());
-        return finish(notice::unknown{std::string{name}});
+        (this->*reader_of(in_.need(field::op, kinds::any)))();
+        if (in_.problem())
+            return failure{error_code::bad_frame, "the server sent: " + in_.problem()->message};
+        return std::move(notice_);
     }
 
 private:
     struct entry {
         std::string_view name;
-        notice::any (notice_reader::*read)();
+        void (notice_reader::*read)();
     };
-    static std::array<entry, 9> const table;
+    static std::array<entry, 10> const table;
 
-    result<notice::any> finish(notice::any&& read)
+    static auto reader_of(std::string_view name) -> void (notice_reader::*)()
     {
-        if (in_.problem())
-            return failure{error_code::bad_frame, "the server sent: " + in_.problem()->message};
-        return std::move(read);
+        for (auto const& entry : table)
+            if (entry.name == name)
+                return entry.read;
+        return &notice_reader::unknown;
     }
 
     std::string text(field f) { return std::string{in_.may(f, kinds::any)}; }
@@ -76,9 +74,9 @@ private:
         return simdjson::minify(object);
     }
 
-    notice::any msg()
+    void msg()
     {
-        notice::msg m;
+        auto& m = notice_.emplace<notice::msg>();
         m.subject = needed(field::subject);
         m.from = text(field::from);
         m.time_ms = number(field::time_ms);
@@ -92,12 +90,11 @@ private:
         m.reply_to = text(field::reply_to);
         m.headers = headers();
         m.body = body();
-        return m;
     }
 
-    notice::any welcome()
+    void welcome()
     {
-        notice::welcome w;
+        auto& w = notice_.emplace<notice::welcome>();
         w.id = text(field::id);
         w.server = text(field::server);
         w.session = text(field::session);
@@ -109,7 +106,6 @@ private:
         w.protocol = static_cast<int>(std::min<std::uint64_t>(number(field::protocol), std::numeric_limits<int>::max()));
         dedupe(w);
         last(w);
-        return w;
     }
 
     void dedupe(notice::welcome& w)
@@ -138,72 +134,67 @@ private:
             w.last[std::string{stream}] = in_.number(field::last, highest, 0);
     }
 
-    notice::any ok()
+    void unknown() { notice_.emplace<notice::unknown>().op = needed(field::op); }
+
+    void ok()
     {
-        notice::ok o;
+        auto& o = notice_.emplace<notice::ok>();
         o.id = text(field::id);
         o.stream = text(field::stream);
         o.seq = number(field::seq);
         o.dup = in_.may_flag(field::dup);
         o.instance = text(field::instance);
-        return o;
     }
 
-    notice::any pong() { return notice::pong{text(field::id)}; }
+    void pong() { notice_.emplace<notice::pong>().id = text(field::id); }
 
-    notice::any call()
+    void call()
     {
-        notice::call c;
+        auto& c = notice_.emplace<notice::call>();
         c.call = needed(field::call);
         c.service = text(field::service);
         c.method = text(field::method);
         c.from = text(field::from);
         c.left_ms = number(field::left_ms);
         c.body = body();
-        return c;
     }
 
-    notice::any stored()
+    void stored()
     {
-        notice::stored s;
+        auto& s = notice_.emplace<notice::stored>();
         s.stream = needed(field::stream);
         s.n = number(field::n);
         s.seq = number(field::seq);
-        return s;
     }
 
-    notice::any reply()
+    void reply()
     {
-        notice::reply r;
+        auto& r = notice_.emplace<notice::reply>();
         r.id = needed(field::id);
         r.from = text(field::from);
         r.body = body();
-        return r;
     }
 
-    notice::any info()
+    void info()
     {
-        notice::info i;
+        auto& i = notice_.emplace<notice::info>();
         i.servers = in_.may_list(field::servers, kinds::any, list_max);
         i.draining = in_.may_flag(field::draining);
         i.text = text(field::text);
-        return i;
     }
 
-    notice::any error()
+    void error()
     {
-        notice::error e;
+        auto& e = notice_.emplace<notice::error>();
         e.id = text(field::id);
         std::tie(e.code, e.message) = reason(error_code::internal);
         e.unknown = in_.may_list(field::unknown, kinds::any, list_max);
-        return e;
     }
 
-    notice::any bye()
+    void bye()
     {
-        notice::bye b;
+        auto& b = notice_.emplace<notice::bye>();
         std::tie(b.code, b.message) = reason(error_code::unavailable);
-        return b;
     }
 
     /// `stranger` stands for a code of a later version, whose word the message then keeps.
@@ -218,9 +209,11 @@ private:
 
     field_reader in_;
     std::optional<std::string_view> body_;
+    notice::any notice_;  ///< filled in place: a msg is costly to move
 };
 
-constexpr std::array<notice_reader::entry, 9> notice_reader::table{{
+constexpr std::array<notice_reader::entry, 10> notice_reader::table{{
+    {"msg", &notice_reader::msg},
     {"ok", &notice_reader::ok},
     {"stored", &notice_reader::stored},
     {"pong", &notice_reader::pong},
