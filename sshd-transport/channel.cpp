@@ -7,7 +7,7 @@
 #include "sshd-transport/exec.hpp"
 #include "sshd-transport/greeting.hpp"
 #include "sshd-transport/handles.hpp"
-#include "sshd-transport/link.hpp"
+#include "sshd-transport/message_link.hpp"
 #include "sshd-transport/log.hpp"
 #include "sshd-transport/session.hpp"
 
@@ -110,7 +110,7 @@ bool channel::may_begin() noexcept
 int channel::on_subsystem(std::string_view name) noexcept
 {
     if (!may_begin() || (name != "kedge" && name != "kedge-json")) return refuse_request;
-    role_ = std::make_unique<link>(session_, *this, name == "kedge" ? encoding::frames : encoding::lines);
+    role_ = std::make_unique<message_link>(session_, *this, name == "kedge" ? encoding::frames : encoding::lines);
     phase_ = phase::speaking;
     return accept_request;
 }

@@ -90,12 +90,13 @@ std::vector<listen_endpoint> transport_server::start()
         throw;
     }
     for (auto const& each : impl_->listeners) each->start();
-    std::vector<transport_thread const*> watched;
+    std::vector<watchdog::look> watched;
     for (auto const& each : impl_->threads) {
         each->start();
-        watched.push_back(each.get());
+        watched.push_back([&thread = *each] { return thread.held_by(); });
     }
-    impl_->guard = std::make_unique<watchdog>(std::move(watched), std::max<std::uint64_t>(impl_->config.watchdog_ms, 1));
+    impl_->guard =
+        std::make_unique<watchdog>(std::move(watched), std::max<std::uint64_t>(impl_->config.watchdog_ms, 1), log_held);
     impl_->running = true;
     return bound;
 }

@@ -16,6 +16,7 @@
 #include "router/metrics.hpp"
 #include "sshd-transport/door.hpp"
 #include "sshd-transport/handles.hpp"
+#include "sshd-transport/watchdog.hpp"
 
 namespace kedge {
 
@@ -28,12 +29,6 @@ struct transport_shared {
     metrics& counters;
     door& entrance;
     std::string host_key_path;
-};
-
-/// A session that holds its thread, for the watchdog.
-struct held {
-    std::uint64_t since_ms = 0;  ///< 0 = nobody
-    std::uint64_t token = 0;     ///< the number behind the session's token
 };
 
 class transport_thread final : public transport_port {
@@ -53,7 +48,11 @@ public:
     void drop_unauthenticated();
     /// With those that were handed over and not taken yet.
     std::size_t sessions() const noexcept { return session_count_.load(std::memory_order_relaxed); }
-    held held_by() const noexcept { return {held_since_.load(std::memory_order_relaxed), held_by_.load(std::memory_order_relaxed)}; }
+    /// For the watchdog.
+    held held_by() const noexcept
+    {
+        return {held_since_.load(std::memory_order_relaxed), held_by_.load(std::memory_order_relaxed)};
+    }
 
     // The router thread.
     void deliver(std::vector<link_output::any> batch) override;

@@ -1,4 +1,4 @@
-#include "sshd-transport/link.hpp"
+#include "sshd-transport/message_link.hpp"
 
 #include <algorithm>
 
@@ -7,26 +7,26 @@
 
 namespace kedge {
 
-link::link(session& owner, channel& on, encoding form)
+message_link::message_link(session& owner, channel& on, encoding form)
     : session_{owner}, channel_{on}, form_{form}, id_{owner.open_link(*this)}, decoder_{form, owner.bounds()}
 {
     session_.emit(id_, link_event::opened{session_.id(), session_.who(), form, true});
 }
 
-void link::on_input(std::string_view input)
+void message_link::on_input(std::string_view input)
 {
     session_.counters().bytes_in.add(input.size());
     if (!deaf_) decoder_.feed(input);
 }
 
-bool link::wants_input() const
+bool message_link::wants_input() const
 {
     if (deaf_) return true;
     auto const& bounds = session_.bounds();
     return inflight_ + decoder_.held() < bounds.link_inflight_bytes && channel_.out().bytes() < bounds.link_unsent_bytes;
 }
 
-void link::work()
+void message_link::work()
 {
     if (deaf_) return;
     while (auto next = decoder_.next()) {
@@ -36,7 +36,7 @@ void link::work()
     deaf_ = decoder_.broken();
 }
 
-void link::on_input_end()
+void message_link::on_input_end()
 {
     if (deaf_) return;
     // What is typed or piped by hand may lack its last line end.
@@ -48,7 +48,7 @@ void link::on_input_end()
     session_.emit(id_, link_event::input_ended{});
 }
 
-void link::on_output(link_output::body&& what)
+void message_link::on_output(link_output::body&& what)
 {
     if (auto* const credit = std::get_if<link_output::credit>(&what)) {
         inflight_ -= std::min<std::uint64_t>(inflight_, credit->bytes);
@@ -63,7 +63,7 @@ void link::on_output(link_output::body&& what)
     }
 }
 
-void link::on_flushed(std::uint64_t total)
+void message_link::on_flushed(std::uint64_t total)
 {
     // Beyond `appended_` lies a `bye` of the transport's own.
     auto const mine = std::min(total, appended_);
@@ -72,7 +72,7 @@ void link::on_flushed(std::uint64_t total)
     reported_ = mine;
 }
 
-void link::revoke()
+void message_link::revoke()
 {
     if (mute_) return;
     deaf_ = mute_ = true;
@@ -81,7 +81,7 @@ void link::revoke()
     channel_.finish(1);
 }
 
-void link::on_closed()
+void message_link::on_closed()
 {
     session_.emit(id_, link_event::closed{reported_});
     session_.close_link(id_);

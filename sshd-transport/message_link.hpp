@@ -10,9 +10,9 @@ namespace kedge {
 class channel;
 class session;
 
-class link final : public role {
+class message_link final : public role {
 public:
-    link(session&, channel&, encoding);
+    message_link(session&, channel&, encoding);
 
     void on_input(std::string_view) override;
     bool wants_input() const override;
