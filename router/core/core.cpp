@@ -10,6 +10,12 @@ namespace {
 
 id_windows::bounds window_bounds(limits const& l) { return {l.dedupe_ms, l.dedupe_ids, l.dedupe_ids_total}; }
 
+/// What a link may have unread of everything, in multiples of what stops plain deliveries.
+constexpr std::uint64_t answers_factor = 4;
+
+/// The store itself is not well: not just a request that cannot be met.
+bool is_trouble(error_code code) { return code == error_code::store_full || code == error_code::internal; }
+
 }  // namespace
 
 core::core(core_config config, store_contents stored, account_store::contents accounts, metrics& counts, instant now)
@@ -128,7 +134,8 @@ void core::step(store_event::any e, instant now, actions& out)
             state.bytes = trimmed->bytes;
         }
     } else if (auto* const failed = std::get_if<store_event::failed>(&e)) {
-        store_trouble_ = failed->why;
+        if (is_trouble(failed->why.code))
+            store_trouble_ = failed->why;
         if (auto const creating = creations_.find(failed->request); creating != creations_.end()) {
             auto const waiting = std::move(creating->second);
             creations_.erase(creating);
@@ -182,7 +189,7 @@ void core::tick(instant now, actions& out)
     }
     if (save_due_ms_ && save_due_ms_ <= now.steady_ms) {
         save_due_ms_ = 0;
-        save_positions(now, out);
+        save_unsaved(now, out);
     }
     if (now.steady_ms >= second_ms_) {
         second_ms_ = now.steady_ms + 1000;
@@ -207,6 +214,16 @@ void core::tick(instant now, actions& out)
 }
 
 void core::save_positions(instant now, actions& out)
+{
+    finish(now, out);
+    for (auto const& [id, c] : consumers_)
+        if (c->dirty || c->has_deaths()) {
+            c->saving = token::none;  // the answer of a save under way will not be seen
+            save(*c, now, out);
+        }
+}
+
+void core::save_unsaved(instant now, actions& out)
 {
     for (auto const id : std::exchange(unsaved_, {}))
         if (auto const c = consumers_.find(id); c != consumers_.end())
@@ -279,6 +296,9 @@ void core::send(link& to, bytes_ptr bytes, actions& out)
     if (to.closed)
         return;
     to.handed += bytes->size();
+    // Answers are bounded by what was asked, but for a peer that asks for much with little and does not read.
+    if (to.unsent() > answers_factor * config_.limits.link_unsent_bytes)
+        slow_.push_back(to.id);
     out.outputs.push_back({to.id, link_output::data{std::move(bytes)}});
 }
 

@@ -29,7 +29,7 @@ void core::consume(link& l, op::consume&& what, std::size_t bytes, instant now, 
         credit(l, bytes);
     };
     auto const s = std::find_if(streams_.begin(), streams_.end(),
-                                [&](auto const& entry) { return entry.second->name() == what.stream && !entry.second->removing; });
+                                [&](auto const& entry) { return entry.second->name() == what.stream; });
     if (s == streams_.end())
         return refuse(error_code::unknown_stream, "there is no stream " + what.stream);
     auto& of = *s->second;

@@ -127,7 +127,7 @@ void core::hello(link& l, op::hello&& what, instant now, actions& out)
             if (count >= config_.limits.user_nodes) {
                 node* idlest = nullptr;
                 for (auto const& [key, n] : nodes_)
-                    if (n->user == l.who->user && !n->at && n->in_flight.empty() && (!idlest || n->seen_ms < idlest->seen_ms))
+                    if (n->user == l.who->user && !n->at && n->flights == 0 && (!idlest || n->seen_ms < idlest->seen_ms))
                         idlest = n.get();
                 if (!idlest || idlest->seen_ms + config_.limits.node_idle_ms > now.wall_ms) {
                     answer_error(l, what.id,
@@ -137,6 +137,7 @@ void core::hello(link& l, op::hello&& what, instant now, actions& out)
                 auto const gone = idlest->name;
                 out.requests.push_back(store_request::remove_node{next_token(), gone});
                 window_.forget(gone);
+                std::erase_if(stored_, [&](auto const& told) { return told.first == idlest; });
                 nodes_.erase(gone);
                 --count;
             }
@@ -257,6 +258,9 @@ void core::answer_pongs(link& l, actions& out)
 
 void core::who(link& l, op::who const& what, actions& out)
 {
+    // A few bytes ask for many: who does not read the answers gets no more of them.
+    if (l.unsent() >= config_.limits.link_unsent_bytes / 2)
+        return answer_error(l, what.id, {error_code::quota, "read what was sent first: " + std::to_string(l.unsent()) + " bytes wait"}, out);
     send(l, notice::reply{what.id, "$sys", admin_->who(l, what.what).dump()}, out);
 }
 
@@ -325,8 +329,11 @@ void core::closed(link_id id, std::uint64_t written, instant now, actions& out)
         let_go(l, "closed", written, now, out);
     }
     admin_->forget(id);
-    ++generation_;  // cached routes may name the link
+    auto const who = l.who;
     links_.erase(at);
+    // Rules compiled for users that are gone would add up.
+    if (auto const p = profiles_.find({who->user, who->role}); p != profiles_.end() && p->second.use_count() == 1)
+        profiles_.erase(p);
     counts_.links.set(links_.size());
 }
 

@@ -35,8 +35,7 @@ stream* core::stream_of(std::string_view subject)
 {
     stream* found = nullptr;
     stream_index_.match(subject, [&](stream* s) {
-        if (!s->removing)
-            found = s;
+        found = s;
     });
     return found;
 }

@@ -28,7 +28,8 @@ struct stream_answers {
     stream_id stream{};
     std::deque<slot> slots;
     std::optional<error_code> stuck;  ///< every further publish gets this error, until a ping is answered
-    std::size_t waiting = 0;          ///< slots whose answer is not known yet
+    /// Of this link's appends that wait: what is sent behind them must fail with them, even if the stream has gone on.
+    std::uint64_t epoch = 0;
 };
 
 struct link {
@@ -101,8 +102,13 @@ struct node {
         std::uint64_t stored = 0;
         message_seq seq = 0;
         bool told = true;             ///< `stored` has been sent for it
+        std::uint64_t epoch = 0;      ///< of the append that raised `submitted`
+        /// A later link of the node sent these again while they were under way, up to `resent`: it must hear if they fail.
+        link_id resent_by{};
+        std::uint64_t resent = 0;
     };
     std::vector<progress> last;
+    std::size_t flights = 0;  ///< appends under way: the node stays as long as there are any
     /// Publishes with an id that are under way.
     struct flight {
         token request{};

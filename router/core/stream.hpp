@@ -17,7 +17,6 @@ class consumer;
 
 struct stream {
     stream_state state;
-    bool removing = false;
     std::uint64_t epoch = 1;  ///< of appends; raised after a failure (see store_request::append)
     tail newest;              ///< kept only while a consumer is attached
 
