@@ -11,6 +11,7 @@ namespace kedge {
 namespace {
 
 constexpr std::size_t queue_max = 1024;
+constexpr std::size_t letters_page = 16;  // letters come with their bodies: so many are in memory at a time
 
 }  // namespace
 
@@ -42,6 +43,8 @@ admin::command const admin::commands[] = {
 
 void admin::handle(link& l, token request, admin_call call, instant now, actions& out)
 {
+    if (l.closed)
+        return;
     caller const from{l.id, request};
     ++l.unanswered;
     auto const known = std::find_if(std::begin(commands), std::end(commands), [&](auto const& c) { return c.name == call.name; });
@@ -91,7 +94,7 @@ void admin::forget(link_id id)
 void admin::ask_store(caller from, token request, store_request::any what,
                       std::function<void(store_event::any const&, instant, actions&)> then, actions& out)
 {
-    running_ = running{from, request, std::move(then), nullptr};
+    running_ = running{from, request, std::move(then), nullptr, nullptr};
     out.requests.push_back(std::move(what));
 }
 
@@ -111,10 +114,13 @@ void admin::on_store(store_event::any const& e, instant now, actions& out)
         return;
     auto const mine = std::move(*running_);
     running_.reset();
-    if (auto const* const failed = std::get_if<store_event::failed>(&e); failed)
+    if (auto const* const failed = std::get_if<store_event::failed>(&e)) {
+        if (mine.undo)
+            mine.undo();
         refuse(mine.from, failed->why.message, out);
-    else
+    } else {
         mine.on_store(e, now, out);
+    }
     next(now, out);
 }
 
@@ -129,7 +135,7 @@ std::function<void(store_event::any const&, instant, actions&)> admin::when_done
 stream* admin::stream_named(std::string const& name) const
 {
     for (auto const& [id, s] : core_.streams_)
-        if (s->name() == name && !s->removing)
+        if (s->name() == name)
             return s.get();
     return nullptr;
 }
@@ -230,8 +236,7 @@ void admin::stream_list(caller from, nlohmann::json const&, instant, actions& ou
 {
     auto list = nlohmann::json::array();
     for (auto const& [id, s] : core_.streams_)
-        if (!s->removing)
-            list.push_back(describe(*s));
+        list.push_back(describe(*s));
     done(from, {{"streams", std::move(list)}}, out);
 }
 
@@ -380,16 +385,22 @@ void admin::dead_list(caller from, nlohmann::json const& args, instant, actions&
     auto const* const c = consumer_named(args, why);
     if (!c)
         return refuse(from, why, out);
-    auto const request = core_.next_token();
     auto const most = std::clamp<std::uint64_t>(args.value("max", std::uint64_t{100}), 1, 1000);
+    list_page(from, c->id(), args.value("after", message_seq{0}), most, nlohmann::json::array(), out);
+}
+
+void admin::list_page(caller from, consumer_id id, message_seq after, std::uint64_t left, nlohmann::json list, actions& out)
+{
+    auto const request = core_.next_token();
+    auto const page = std::min<std::uint64_t>(left, letters_page);
     ask_store(
-        from, request,
-        store_request::list_dead{request, c->id(), args.value("after", message_seq{0}), static_cast<std::size_t>(most)},
-        [this, from](store_event::any const& e, instant, actions& o) {
+        from, request, store_request::list_dead{request, id, after, static_cast<std::size_t>(page)},
+        [this, from, id, left, page, list = std::move(list)](store_event::any const& e, instant, actions& o) mutable {
             auto const& listed = std::get<store_event::dead_listed>(e);
-            auto list = nlohmann::json::array();
             for (auto const& letter : listed.letters)
                 list.push_back(letter_json(letter));
+            if (listed.letters.size() == page && left > page)
+                return list_page(from, id, listed.letters.back().seq, left - page, std::move(list), o);
             done(from, {{"dead", std::move(list)}, {"total", listed.total}}, o);
         },
         out);
@@ -451,7 +462,7 @@ void admin::dead_drop(caller from, nlohmann::json const& args, instant, actions&
                             auto const has = std::get<store_event::dead_listed>(after).total;
                             if (auto const at = core_.consumers_.find(id); at != core_.consumers_.end())
                                 at->second->dead = has;
-                            done(from, {{"count", had - has}}, o3);
+                            done(from, {{"count", had - std::min(had, has)}}, o3);  // others may have died meanwhile
                         },
                         o2);
                 },
@@ -460,7 +471,7 @@ void admin::dead_drop(caller from, nlohmann::json const& args, instant, actions&
         out);
 }
 
-void admin::dead_replay(caller from, nlohmann::json const& args, instant now, actions& out)
+void admin::dead_replay(caller from, nlohmann::json const& args, instant, actions& out)
 {
     std::string why;
     auto const* const c = consumer_named(args, why);
@@ -468,66 +479,81 @@ void admin::dead_replay(caller from, nlohmann::json const& args, instant now, ac
         return refuse(from, why, out);
     auto wanted = args.value("seqs", std::vector<message_seq>{});
     std::sort(wanted.begin(), wanted.end());
-    replay_page(from, c->id(), std::move(wanted), 0, 0, now, out);
+    replay_page(from, c->id(), std::move(wanted), 0, 0, out);
 }
 
-void admin::replay_page(caller from, consumer_id id, std::vector<message_seq> wanted, message_seq after, std::uint64_t count, instant,
+void admin::replay_page(caller from, consumer_id id, std::vector<message_seq> wanted, message_seq after, std::uint64_t count,
                         actions& out)
 {
-    constexpr std::size_t page = 64;  // letters come with their bodies
     auto const request = core_.next_token();
     ask_store(
-        from, request, store_request::list_dead{request, id, after, page},
-        [this, from, id, wanted, count](store_event::any const& e, instant now, actions& o) {
+        from, request, store_request::list_dead{request, id, after, letters_page},
+        [this, from, id, wanted = std::move(wanted), count](store_event::any const& e, instant now, actions& o) {
             auto const& listed = std::get<store_event::dead_listed>(e);
             auto const at = core_.consumers_.find(id);
             if (listed.letters.empty() || at == core_.consumers_.end())
                 return done(from, {{"count", count}}, o);
-            auto& c = *at->second;
             std::vector<message_seq> seqs;
             for (auto const& letter : listed.letters)
                 if (wanted.empty() || std::binary_search(wanted.begin(), wanted.end(), letter.seq))
                     seqs.push_back(letter.seq);
             auto const last = listed.letters.back().seq;
+            auto const replayed = count + seqs.size();
             if (seqs.empty())
-                return replay_page(from, id, wanted, last, count, now, o);
-            // Off the list and into the position in one transaction: a crash between the two would lose them.
-            auto position = c.position(now);
-            for (auto const seq : seqs)
-                if (!c.pending(seq))
-                    position.pending.push_back({seq, 0, 0});
-            std::sort(position.pending.begin(), position.pending.end(), [](auto const& a, auto const& b) { return a.seq < b.seq; });
-            auto const replay = core_.next_token();
-            ask_store(
-                from, replay, store_request::replay_dead{replay, id, seqs},
-                [this, from, id, wanted, last, seqs, count](store_event::any const&, instant later, actions& o2) {
-                    if (auto const again = core_.consumers_.find(id); again != core_.consumers_.end()) {
-                        again->second->revive(seqs);
-                        again->second->dead -= std::min<std::uint64_t>(again->second->dead, seqs.size());
-                        core_.changed_.insert(id);
-                    }
-                    replay_page(from, id, wanted, last, count + seqs.size(), later, o2);
-                },
-                o);
-            store_request::save_cursor save;
-            save.consumer = id;
-            save.position = std::move(position);
-            save.now_ms = now.wall_ms;
-            o.requests.push_back(std::move(save));
+                return replay_page(from, id, wanted, last, replayed, o);
+            replay(from, *at->second, std::move(seqs),
+                   [this, from, id, wanted, last, replayed](actions& o2) { replay_page(from, id, wanted, last, replayed, o2); }, now, o);
         },
         out);
 }
 
+void admin::replay(caller from, consumer& c, std::vector<message_seq> seqs, std::function<void(actions&)> then, instant now,
+                   actions& out)
+{
+    auto const request = core_.next_token();
+    auto const id = c.id();
+    c.reviving = seqs;
+    ask_store(
+        from, request, store_request::replay_dead{request, id, seqs},
+        [this, id, seqs, then = std::move(then)](store_event::any const&, instant, actions& o) {
+            if (auto const at = core_.consumers_.find(id); at != core_.consumers_.end()) {
+                auto& revived = *at->second;
+                revived.reviving.clear();
+                revived.revive(seqs);
+                revived.dead -= std::min<std::uint64_t>(revived.dead, seqs.size());
+                core_.changed_.insert(id);
+            }
+            then(o);
+        },
+        out);
+    running_->undo = [this, id] {
+        if (auto const at = core_.consumers_.find(id); at != core_.consumers_.end()) {
+            at->second->reviving.clear();
+            at->second->dirty = true;
+            core_.changed_.insert(id);
+        }
+    };
+    // Off the list and into the position in one transaction: a crash between the two would lose them. It also brings the
+    // deaths that are not known to be saved yet, since this position has them pending no more.
+    store_request::save_cursor save;
+    save.consumer = id;
+    save.position = c.position(now);
+    save.deaths = c.saving_deaths;
+    save.deaths.insert(save.deaths.end(), c.deaths().begin(), c.deaths().end());
+    save.now_ms = now.wall_ms;
+    out.requests.push_back(std::move(save));
+}
+
 // --- The database and the whole --------------------------------------------------------------------------------------
 
-void admin::backup(caller from, nlohmann::json const& args, instant, actions& out)
+void admin::backup(caller from, nlohmann::json const& args, instant now, actions& out)
 {
     auto path = args.value("path", "");
     auto const request = core_.next_token();
     if (path.empty())
         return refuse(from, "backup to which file?", out);
-    if (path == "-")
-        path = "backup-" + std::to_string(static_cast<std::uint64_t>(request)) + ".stream";
+    if (path == "-")  // a token alone comes again after a restart, and a file may have been left behind
+        path = "backup-" + std::to_string(now.wall_ms) + "-" + std::to_string(static_cast<std::uint64_t>(request)) + ".stream";
     if (path.front() != '/')
         path = core_.config_.home + "/" + path;
     ask_store(from, request, store_request::backup{request, path},
@@ -599,7 +625,7 @@ nlohmann::json admin::who(link const& by, op::who::kind what) const
     case op::who::kind::streams:
         name = "streams";
         for (auto const& [id, s] : core_.streams_)
-            if (!s->removing && !cut)
+            if (!cut)
                 add({{"stream", s->name()},
                      {"subjects", s->state.config.subjects},
                      {"first_seq", s->state.first},

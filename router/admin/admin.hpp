@@ -48,6 +48,7 @@ private:
         token request{};
         std::function<void(store_event::any const&, instant, actions&)> on_store;
         std::function<void(account_result const&, instant, actions&)> on_accounts;
+        std::function<void()> undo;  ///< if the store fails; may be empty
     };
     struct command {
         std::string_view name;
@@ -98,7 +99,9 @@ private:
     nlohmann::json describe(struct stream const&) const;
     nlohmann::json describe(consumer const&) const;
     std::string check_keys(std::string const& user, nlohmann::json const&, instant, std::vector<account_change::any>&) const;
-    void replay_page(caller, consumer_id, std::vector<message_seq> wanted, message_seq after, std::uint64_t count, instant, actions&);
+    void list_page(caller, consumer_id, message_seq after, std::uint64_t left, nlohmann::json list, actions&);
+    void replay_page(caller, consumer_id, std::vector<message_seq> wanted, message_seq after, std::uint64_t count, actions&);
+    void replay(caller, consumer&, std::vector<message_seq> seqs, std::function<void(actions&)> then, instant, actions&);
 
     core& core_;
     std::deque<waiting> queue_;

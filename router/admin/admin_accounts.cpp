@@ -23,7 +23,8 @@ void admin::ask_accounts(caller from, std::vector<account_change::any> changes, 
                            if (result.rule_id)
                                data["id"] = result.rule_id;
                            done(from, std::move(data), o);
-                       }};
+                       },
+                       nullptr};
     out.accounts.push_back({request, std::move(changes)});
 }
 
@@ -130,7 +131,7 @@ void admin::user_list(caller from, nlohmann::json const&, instant, actions& out)
     done(from, {{"users", std::move(list)}}, out);
 }
 
-void admin::user_remove(caller from, nlohmann::json const& args, instant, actions& out)
+void admin::user_remove(caller from, nlohmann::json const& args, instant now, actions& out)
 {
     auto const name = args.value("name", "");
     auto const* const known = core_.directory_->find_user(name);
@@ -139,7 +140,11 @@ void admin::user_remove(caller from, nlohmann::json const& args, instant, action
     auto const* const self = core_.find(from.link);
     if (self && self->who->user == name)
         return refuse(from, "you are " + name + ": let another operator remove you", out);
-    ask_accounts(from, {account_change::remove_user{name}}, {{"name", name}}, out);
+    std::vector<account_change::any> changes;
+    if (known->from_file)  // the store keeps out only whom it knows
+        changes.push_back(account_change::put_user{{name, known->role, false, false, now.wall_ms}});
+    changes.push_back(account_change::remove_user{name});
+    ask_accounts(from, std::move(changes), {{"name", name}}, out);
 }
 
 void admin::key_add(caller from, nlohmann::json const& args, instant now, actions& out)

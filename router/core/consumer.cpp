@@ -118,7 +118,7 @@ std::uint32_t consumer::delivered(attachment& to, message_seq seq, std::uint64_t
     ++to.outstanding;
     trim(to);
     to.order.push_back({seq, h.serial});
-    waits_.push_back({now.steady_ms + config_.ack_wait_ms, seq, h.serial});
+    start_wait(seq, h, now);
     next_ = std::max(next_, seq + 1);
     if (h.tries > 1)
         dirty = true;
@@ -131,14 +131,31 @@ void consumer::trim(attachment& a)
         auto const at = held_.find(d.seq);
         return at == held_.end() || at->second.serial != d.serial;
     };
+    while (!a.order.empty() && is_void(a.order.front()))
+        a.order.pop_front();
+    if (a.order.size() >= a.order_trim) {
+        std::erase_if(a.order, is_void);
+        a.order_trim = 2 * a.order.size() + 64;
+    }
+}
+
+void consumer::start_wait(message_seq seq, hold& h, instant now)
+{
+    h.wait = ++serial_;
+    trim_waits();
+    waits_.push_back({now.steady_ms + config_.ack_wait_ms, seq, h.wait});
+}
+
+void consumer::trim_waits()
+{
+    auto const is_void = [&](wait const& w) {
+        auto const at = held_.find(w.seq);
+        return at == held_.end() || at->second.wait != w.serial;
+    };
     while (!waits_.empty() && is_void(waits_.front()))
         waits_.pop_front();
     if (waits_.size() > 2 * held_.size() + 64)
         std::erase_if(waits_, is_void);
-    while (!a.order.empty() && is_void(a.order.front()))
-        a.order.pop_front();
-    if (a.order.size() > 2 * a.outstanding + 64)
-        std::erase_if(a.order, is_void);
 }
 
 bool consumer::held_by(hold const& h, link const& by) const
@@ -151,6 +168,8 @@ void consumer::finish(holds::iterator at)
     auto& h = at->second;
     if (h.at)
         --h.at->outstanding;
+    else if (h.due_ms)
+        delayed_.erase({h.due_ms, at->first});
     else
         ready_.erase(at->first);
     held_.erase(at);
@@ -181,10 +200,19 @@ bool consumer::ack(link const& by, message_seq seq)
 
 std::optional<std::size_t> consumer::ack_up_to(attachment& a, message_seq seq)
 {
-    auto const last = std::find_if(a.order.rbegin(), a.order.rend(), [&](auto const& d) { return d.seq == seq; });
-    if (last == a.order.rend())
-        return std::nullopt;
-    auto const end = last.base();
+    // What is still held has its place by serial; only what was acknowledged already must be looked for.
+    auto end = a.order.end();
+    if (auto const at = held_.find(seq); at != held_.end() && held_by(at->second, *a.at)) {
+        end = std::upper_bound(a.order.begin(), a.order.end(), at->second.serial,
+                               [](std::uint64_t serial, auto const& d) { return serial < d.serial; });
+        if (end == a.order.begin() || std::prev(end)->serial != at->second.serial)
+            return std::nullopt;  // delivered before this link detached and came back
+    } else {
+        auto const last = std::find_if(a.order.rbegin(), a.order.rend(), [&](auto const& d) { return d.seq == seq; });
+        if (last == a.order.rend())
+            return std::nullopt;
+        end = last.base();
+    }
     std::size_t done = 0;
     for (auto d = a.order.begin(); d != end; ++d) {
         auto const at = held_.find(d->seq);
@@ -216,14 +244,7 @@ bool consumer::working(link const& by, message_seq seq, instant now)
     auto const at = held_.find(seq);
     if (at == held_.end() || at->second.at == nullptr || at->second.at->at != &by)
         return false;
-    // A new wait under a new serial; the place in the order of delivery keeps its meaning.
-    auto& h = at->second;
-    auto const old = h.serial;
-    h.serial = ++serial_;
-    for (auto& d : h.at->order)
-        if (d.serial == old)
-            d.serial = h.serial;
-    waits_.push_back({now.steady_ms + config_.ack_wait_ms, seq, h.serial});
+    start_wait(seq, at->second, now);  // its place in the order of delivery stays
     return true;
 }
 
@@ -247,7 +268,7 @@ void consumer::expire(instant now)
     while (!waits_.empty()) {
         auto const w = waits_.front();
         auto const at = held_.find(w.seq);
-        bool const valid = at != held_.end() && at->second.serial == w.serial && at->second.at != nullptr;
+        bool const valid = at != held_.end() && at->second.wait == w.serial && at->second.at != nullptr;
         if (valid && w.until_ms > now.steady_ms)
             break;
         waits_.pop_front();
@@ -259,12 +280,9 @@ void consumer::expire(instant now)
             put_back(w.seq, at->second, 0);
     }
     while (!delayed_.empty() && delayed_.begin()->first <= now.steady_ms) {
-        auto const [due_ms, seq] = *delayed_.begin();
+        auto const seq = delayed_.begin()->second;
         delayed_.erase(delayed_.begin());
-        auto const at = held_.find(seq);
-        if (at == held_.end() || at->second.at != nullptr || at->second.due_ms != due_ms)
-            continue;
-        at->second.due_ms = 0;
+        held_.find(seq)->second.due_ms = 0;
         ready_.insert(seq);
     }
 }
@@ -283,7 +301,10 @@ cursor consumer::position(instant now) const
 {
     cursor result;
     result.next = next_;
-    result.pending.reserve(held_.size());
+    result.pending.reserve(held_.size() + reviving.size());
+    for (auto const seq : reviving)
+        if (!held_.contains(seq))
+            result.pending.push_back({seq, 0, 0});
     for (auto const& [seq, h] : held_) {
         auto const delay = h.due_ms > now.steady_ms ? h.due_ms - now.steady_ms : 0;
         result.pending.push_back({seq, h.tries, delay ? now.wall_ms + delay : 0});

@@ -18,6 +18,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <boost/unordered/unordered_flat_map.hpp>
@@ -34,13 +35,15 @@ struct attachment {
     consumer* of = nullptr;
     std::uint64_t window = 256;
     std::uint64_t outstanding = 0;  ///< held by this link
-    /// In order of delivery. Entries that were acknowledged one by one stay until they reach an end, or until more than
-    /// half of the list is such.
+    /// In order of delivery, by rising serial. Entries that were acknowledged one by one stay until they reach an end, or
+    /// until the list has doubled since they were last taken out: looking at all of it for each delivery would cost a
+    /// client's whole backlog each time.
     struct delivery {
         message_seq seq = 0;
         std::uint64_t serial = 0;
     };
     std::deque<delivery> order;
+    std::size_t order_trim = 64;  ///< entries at which the list is looked through next
 };
 
 class consumer {
@@ -100,6 +103,7 @@ public:
     std::size_t pending_count() const noexcept { return held_.size(); }
     /// Deaths since the last call; they are to be saved with the position.
     std::vector<store_request::save_cursor::death> take_deaths();
+    std::vector<store_request::save_cursor::death> const& deaths() const noexcept { return deaths_; }
     bool has_deaths() const noexcept { return !deaths_.empty(); }
     /// The save failed: they are still to be saved.
     void restore_deaths(std::vector<store_request::save_cursor::death>);
@@ -123,6 +127,9 @@ public:
     std::vector<saver> wait_for_save;     ///< answered after the save that begins next
     std::vector<saver> wait_for_saving;   ///< answered after the save under way
     std::vector<store_request::save_cursor::death> saving_deaths;
+    /// Dead letters on their way back (an operator's replay): part of the position at once, so that no save in between
+    /// forgets them; delivered only when the store has them off its list (`revive`).
+    std::vector<message_seq> reviving;
     std::uint64_t dead = 0;
     std::uint64_t armed_ms = 0;           ///< a timer is set for then; 0 = none
 
@@ -132,6 +139,7 @@ private:
         attachment* at = nullptr;   ///< null = to be redelivered
         link_id last{};             ///< the link of the last delivery
         std::uint64_t serial = 0;   ///< of the last delivery
+        std::uint64_t wait = 0;     ///< of the ack wait that counts
         std::uint64_t end = 0;      ///< of the last delivery, in bytes of the link's outputs
         std::uint64_t due_ms = 0;   ///< delayed until then (steady); 0 = not
         bool nakd = false;
@@ -139,10 +147,12 @@ private:
     using holds = boost::unordered_flat_map<message_seq, hold>;
 
     void finish(holds::iterator);
+    void start_wait(message_seq, hold&, instant now);
     void put_back(message_seq, hold&, std::uint64_t due_ms);
     bool held_by(hold const&, link const&) const;
     void die(holds::iterator, std::string reason);
     void trim(attachment&);
+    void trim_waits();
 
     consumer_id id_;
     consumer_config config_;
@@ -150,13 +160,13 @@ private:
     std::uint64_t serial_ = 0;
     holds held_;
     std::set<message_seq> ready_;
-    std::multimap<std::uint64_t, message_seq> delayed_;
+    std::set<std::pair<std::uint64_t, message_seq>> delayed_;  ///< (steady ms, seq): just those that are held
     struct wait {
         std::uint64_t until_ms = 0;
         message_seq seq = 0;
         std::uint64_t serial = 0;
     };
-    std::deque<wait> waits_;  ///< by rising time; entries whose serial is old are void
+    std::deque<wait> waits_;  ///< by rising time; void unless the hold's `wait` is its serial
     std::vector<std::unique_ptr<attachment>> attachments_;
     std::size_t turn_ = 0;
     std::vector<store_request::save_cursor::death> deaths_;
