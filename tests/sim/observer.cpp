@@ -1,0 +1,295 @@
+#include "tests/sim/observer.hpp"
+
+#include <algorithm>
+
+#include "router/protocol/subject.hpp"
+
+namespace kedge::sim {
+
+link_model const* observer::find(link_id id) const
+{
+    auto const at = links_.find(id);
+    return at == links_.end() ? nullptr : &at->second;
+}
+
+link_model* observer::model(link_id id)
+{
+    auto const at = links_.find(id);
+    return at == links_.end() ? nullptr : &at->second;
+}
+
+consumer_model* observer::consumer(std::string const& stream, std::string const& name)
+{
+    if (!stream.empty()) {
+        auto const at = consumers_.find({stream, name});
+        return at == consumers_.end() ? nullptr : &at->second;
+    }
+    for (auto& [key, c] : consumers_)
+        if (key.second == name)
+            return &c;
+    return nullptr;
+}
+
+std::vector<std::pair<std::string, std::string>> observer::consumers() const
+{
+    std::vector<std::pair<std::string, std::string>> all;
+    for (auto const& [key, c] : consumers_)
+        all.push_back(key);
+    return all;
+}
+
+std::string observer::owner_of(std::string const& stream, std::string const& name) const
+{
+    return consumers_.at({stream, name}).config().owner;
+}
+
+// --- The store -----------------------------------------------------------------------------------------------------------
+
+void observer::committed(store_event::any const& e, instant now)
+{
+    if (auto const* const rows = std::get_if<store_event::rows_arrived>(&e)) {
+        for (auto const& arrival : rows->rows) {
+            journal_.add([&] {
+                return "  store: commits " + std::to_string(static_cast<std::uint32_t>(rows->stream)) + ":"
+                    + std::to_string(arrival.stored.seq) + " message "
+                    + std::string{arrival.stored.message->body().substr(0, arrival.stored.message->body().find(':'))} + " of "
+                    + std::string{arrival.stored.sender->view()};
+            });
+            messages.committed(rows->stream, arrival.stored);
+        }
+    } else if (auto const* const made = std::get_if<store_event::consumer_created>(&e)) {
+        auto const& c = made->consumer;
+        journal_.add([&] { return "  store: creates consumer " + c.config.name + " at " + std::to_string(c.position.next); });
+        consumers_.emplace(std::pair{messages.log_of(c.config.stream).config.name, c.config.name},
+                           consumer_model{c, messages, now});
+    } else if (auto const* const trimmed = std::get_if<store_event::stream_trimmed>(&e)) {
+        journal_.add([&] { return "  store: trims to " + std::to_string(trimmed->first); });
+        auto& l = messages.log_of(trimmed->stream);
+        if (l.config.keep == retention::interest && l.config.max_age_ms + l.config.max_bytes + l.config.max_msgs == 0)
+            for (auto const& [key, c] : consumers_)
+                if (key.first == l.config.name)
+                    c.check_trimmed(trimmed->first);
+        messages.trimmed(trimmed->stream, trimmed->first);
+    } else if (auto const* const failed = std::get_if<store_event::append_failed>(&e)) {
+        journal_.add([&] { return "  store: refuses an append: " + std::string{wire_word(failed->why.code)}; });
+    } else if (auto const* const refused = std::get_if<store_event::failed>(&e)) {
+        journal_.add([&] { return "  store: fails a request: " + std::string{wire_word(refused->why.code)}; });
+    }
+}
+
+void observer::loaded(store_contents const& contents, instant now)
+{
+    links_.clear();
+    expected_.clear();
+    emitted_.clear();
+    expected_groups_.clear();
+    emitted_groups_.clear();
+    for (auto const& s : contents.streams) {
+        messages.stream_exists(s);
+        arrived_[s.id] = s.last;
+    }
+    for (auto const& c : contents.consumers) {
+        std::pair const key{messages.log_of(c.config.stream).config.name, c.config.name};
+        if (auto const known = consumers_.find(key); known != consumers_.end())
+            known->second.restarted(c, now);
+        else
+            consumers_.emplace(key, consumer_model{c, messages, now});
+    }
+    for (auto const& [key, c] : consumers_)
+        if (std::none_of(contents.consumers.begin(), contents.consumers.end(), [&](auto const& s) {
+                return s.config.name == key.second && messages.log_of(s.config.stream).config.name == key.first;
+            }))
+            throw violation{"consumer " + key.second + " was created, but is not there after a restart"};
+}
+
+// --- What the core is told -----------------------------------------------------------------------------------------------
+
+void observer::before(link_event::any const& e, instant now)
+{
+    handling_ = false;
+    if (auto const* const opened = std::get_if<link_event::opened>(&e.what)) {
+        links_.emplace(std::piecewise_construct, std::forward_as_tuple(e.link),
+                       std::forward_as_tuple(e.link, opened->who, opened->form));
+        return;
+    }
+    auto* const l = model(e.link);
+    if (!l)
+        return;
+    if (auto const* const operation = std::get_if<link_event::operation>(&e.what)) {
+        l->given += operation->bytes;
+        errors_before_ = l->anonymous_errors;
+        if (l->ended || l->finishing)
+            return;
+        handling_ = true;
+        asked_of(*l, operation->what, now);
+    } else if (auto const* const written = std::get_if<link_event::written>(&e.what)) {
+        l->written += written->bytes;
+    } else if (std::holds_alternative<link_event::input_ended>(e.what)) {
+        l->finishing = true;
+        for (auto& [key, c] : consumers_)
+            c.released(l->id, std::nullopt, batch_);
+    } else if (auto const* const closed = std::get_if<link_event::closed>(&e.what)) {
+        let_go(*l, closed->written);
+        l->ended = true;
+        l->closed = true;
+    }
+}
+
+void observer::asked_of(link_model& l, op::any const& what, instant now)
+{
+    asked a;
+    if (auto const* const h = std::get_if<op::hello>(&what)) {
+        a.what = asked::kind::hello;
+        a.id = h->id;
+        a.name = h->node;
+    } else if (auto const* const s = std::get_if<op::subscribe>(&what)) {
+        a.what = asked::kind::subscribe;
+        a.id = s->id;
+        a.name = s->pattern;
+        a.extra = s->group;
+    } else if (auto const* const u = std::get_if<op::unsubscribe>(&what)) {
+        a.what = asked::kind::unsubscribe;
+        a.id = u->id;
+        a.name = u->pattern;
+        a.extra = u->group;
+    } else if (auto const* const p = std::get_if<op::publish>(&what)) {
+        auto& m = messages.of(p->message->body());
+        ++m.open_sends;
+        a.what = asked::kind::publish;
+        a.id = p->message->id();
+        a.number = m.number;
+        a.n = p->n;
+        a.stream = messages.stream_for(p->message->subject());
+        a.may_wait = a.stream != stream_id{};
+    } else if (auto const* const c = std::get_if<op::consume>(&what)) {
+        a.what = asked::kind::consume;
+        a.id = c->id;
+        a.name = c->consumer;
+        a.extra = c->stream;
+        a.window = c->window.value_or(0);
+        a.may_wait = true;
+    } else if (auto const* const k = std::get_if<op::ack>(&what)) {
+        a.what = asked::kind::ack;
+        a.id = k->id;
+        a.name = k->consumer;
+        a.extra = k->stream;
+        a.may_wait = true;
+        if (auto* const to = consumer(k->stream, k->consumer)) {
+            if (k->upto)
+                a.seqs = to->ack_up_to(l.id, k->upto);
+            for (auto const seq : k->seqs)
+                for (auto const acknowledged : to->ack(l.id, seq))
+                    a.seqs.push_back(acknowledged);
+        }
+    } else if (auto const* const n = std::get_if<op::nak>(&what)) {
+        a.id = n->id;
+        if (auto* const to = consumer(n->stream, n->consumer); to && n->delay_ms <= limits_.nak_delay_ms_max)
+            to->nak(l.id, n->seq, n->delay_ms, now, batch_);
+    } else if (auto const* const w = std::get_if<op::working>(&what)) {
+        a.id = w->id;
+        if (auto* const to = consumer(w->stream, w->consumer))
+            to->working(l.id, w->seq, now);
+    } else if (auto const* const t = std::get_if<op::term>(&what)) {
+        a.id = t->id;
+        a.may_wait = true;
+        if (auto* const to = consumer(t->stream, t->consumer))
+            to->term(l.id, t->seq);
+    } else if (auto const* const d = std::get_if<op::detach>(&what)) {
+        a.id = d->id;
+        if (auto* const to = consumer(d->stream, d->consumer); to && to->is_attached(l.id))
+            to->released(l.id, std::nullopt, batch_);
+    } else if (auto const* const w = std::get_if<op::who>(&what)) {
+        a.what = asked::kind::who;
+        a.id = w->id;
+    } else if (auto const* const p = std::get_if<op::ping>(&what)) {
+        a.what = asked::kind::ping;
+        a.id = p->id;
+    } else if (auto const* const m = std::get_if<op::malformed>(&what)) {
+        a.id = m->id;
+        if (!m->subject.empty() && messages.stream_for(m->subject) != stream_id{})
+            a.may_wait = true;
+    } else if (auto const* const c = std::get_if<op::call>(&what)) {
+        a.id = c->message->id();
+    } else if (std::holds_alternative<op::quit>(what)) {
+        l.finishing = true;
+        for (auto& [key, c] : consumers_)
+            c.released(l.id, std::nullopt, batch_);
+        handling_ = false;
+        return;
+    }
+    l.ask(std::move(a));
+}
+
+void observer::after(link_event::any const& e, instant)
+{
+    auto* const l = model(e.link);
+    if (!l)
+        return;
+    if (std::holds_alternative<link_event::closed>(e.what)) {
+        // What the core would still say to it cannot be told from what it says later: both are for nobody.
+        links_.erase(e.link);
+        return;
+    }
+    if (!handling_)
+        return;
+    auto const& a = l->last();
+    bool const refused = a.refused || (a.id.empty() && l->anonymous_errors != errors_before_);
+    if (a.what == asked::kind::subscribe && !refused) {
+        link_model::subscription const wanted{a.name, a.extra};
+        if (std::find(l->subscriptions.begin(), l->subscriptions.end(), wanted) == l->subscriptions.end())
+            l->subscriptions.push_back(wanted);
+    } else if (a.what == asked::kind::unsubscribe && !refused) {
+        std::erase(l->subscriptions, link_model::subscription{a.name, a.extra});
+    } else if (a.what == asked::kind::publish && a.stream == stream_id{} && !refused) {
+        expect(messages.at(a.number).message->subject(), {a.number, 0, false, l->sender()}, l->id);
+    }
+    if (!a.id.empty() && !a.answered && !a.may_wait && a.what != asked::kind::ping)
+        throw violation{"link " + std::to_string(static_cast<std::uint64_t>(l->id)) + ": " + a.id + " was not answered in its turn"};
+}
+
+void observer::after(store_event::any const& e)
+{
+    auto const* const rows = std::get_if<store_event::rows_arrived>(&e);
+    if (!rows)
+        return;
+    for (auto const& arrival : rows->rows) {
+        arrived_[rows->stream] = arrival.stored.seq;
+        expect(arrival.stored.message->subject(),
+               {messages.of(arrival.stored.message->body()).number, arrival.stored.seq, false,
+                std::string{arrival.stored.sender->view()}},
+               {});
+    }
+}
+
+void observer::ticked(instant now)
+{
+    for (auto& [key, c] : consumers_)
+        c.ticked(now, batch_);
+}
+
+void observer::expect(std::string_view subject, delivery what, link_id publisher)
+{
+    std::map<std::string, std::vector<link_id>> members;
+    for (auto& [id, l] : links_) {
+        if (l.ended)
+            continue;
+        if (l.subscribes(subject)) {
+            expected_[id].push_back(what);
+            expected_[id].back().own = id == publisher;
+        }
+        for (auto const& s : l.subscriptions)
+            if (!s.group.empty() && matches(s.pattern, subject))
+                members[s.group].push_back(id);
+    }
+    for (auto& [group, who] : members)
+        expected_groups_.push_back({group, what, std::move(who)});
+}
+
+void observer::let_go(link_model& l, std::optional<std::uint64_t> written)
+{
+    l.subscriptions.clear();
+    for (auto& [key, c] : consumers_)
+        c.released(l.id, written, batch_);
+}
+
+}  // namespace kedge::sim

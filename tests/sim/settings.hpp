@@ -1,0 +1,37 @@
+#pragma once
+/// What a seed decides before anything happens: limits, streams, clients, and how often what goes wrong.
+
+#include <cstdint>
+#include <vector>
+
+#include "router/protocol/limits.hpp"
+#include "router/store/store.hpp"
+#include "tests/sim/random.hpp"
+
+namespace kedge::sim {
+
+struct settings {
+    explicit settings(std::uint64_t seed);
+
+    std::uint64_t seed = 0;
+    struct limits bounds;
+    std::vector<stream_config> streams;
+    bool retention = false;  ///< rows go before every consumer has had them
+
+    std::size_t steps = 0;
+    std::size_t publishers_by_id = 0;
+    std::size_t publishers_by_n = 0;
+    std::size_t exact_consumers = 0;
+    std::size_t wild_clients = 0;
+    std::size_t messages = 0;  ///< of each reliable publisher
+
+    // Per mille of steps.
+    unsigned cut = 0;
+    unsigned crash = 0;
+    unsigned fault = 0;
+    unsigned jump = 0;
+    bool slow_store = false;
+    bool slow_network = false;
+};
+
+}  // namespace kedge::sim

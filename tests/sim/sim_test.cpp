@@ -1,0 +1,54 @@
+// Thousands of short lives of a server, each from a seed. KEDGE_SIM_SEEDS: how many; KEDGE_SIM_SEED: just that one.
+#include <algorithm>
+#include <cstdlib>
+#include <iostream>
+
+#include "tests/catch.hpp"
+#include "tests/sim/simulation.hpp"
+
+namespace {
+
+std::uint64_t number_from(char const* variable, std::uint64_t otherwise)
+{
+    char const* const text = std::getenv(variable);
+    return text && *text ? std::strtoull(text, nullptr, 10) : otherwise;
+}
+
+void show(std::uint64_t seed, std::string const& violated)
+{
+    constexpr std::size_t lines = 400;
+    auto const again = kedge::sim::simulate(seed, number_from("KEDGE_SIM_LINES", lines));
+    for (auto const& line : again.history)
+        std::cerr << line << '\n';
+    std::cerr << "seed " << seed << ": " << violated << "\nagain: KEDGE_SIM_SEED=" << seed << " (KEDGE_SIM_LINES=N for more)\n";
+    if (again.violated != violated)
+        std::cerr << "the second run differs: " << again.violated << '\n';
+}
+
+}  // namespace
+
+TEST_CASE("the router keeps its promises whatever happens around it")
+{
+    auto const single = number_from("KEDGE_SIM_SEED", 0);
+    auto const first = single ? single : number_from("KEDGE_SIM_FIRST", 1);
+    auto const count = single ? 1 : number_from("KEDGE_SIM_SEEDS", 2'500);
+    std::uint64_t deliveries = 0, messages = 0, lives = 0;
+    std::vector<std::pair<std::uint64_t, std::string>> broken;
+    for (std::uint64_t seed = first; seed < first + count; ++seed) {
+        auto const what = kedge::sim::simulate(seed);
+        deliveries += what.deliveries;
+        messages += what.messages;
+        lives += what.lives;
+        if (!what.violated.empty())
+            broken.emplace_back(seed, what.violated);
+    }
+    if (!broken.empty()) {
+        show(broken.front().first, broken.front().second);
+        constexpr std::size_t shown_max = 30;
+        for (std::size_t i = 0; i < std::min(broken.size(), shown_max); ++i)
+            std::cerr << "  seed " << broken[i].first << ": " << broken[i].second << '\n';
+        FAIL(broken.size() << " of " << count << " seeds broke a promise");
+    }
+    std::cerr << count << " seeds: " << messages << " messages, " << deliveries << " deliveries, " << lives << " lives of the server\n";
+    CHECK(deliveries > 0);
+}
