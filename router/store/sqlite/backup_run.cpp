@@ -90,6 +90,7 @@ void backup_run::finish()
     if (auto const code = sqlite3_backup_finish(std::exchange(copy_, nullptr)); code != SQLITE_OK)
         target_->fail(code);
     target_ = std::make_unique<database>(partial_, SQLITE_OPEN_READWRITE);
+    target_->run("PRAGMA locking_mode=EXCLUSIVE");
     target_->run("PRAGMA journal_mode=DELETE");  // one file, that needs no log beside it
     target_->run("DELETE FROM meta WHERE key = 'incarnation'");
     target_.reset();

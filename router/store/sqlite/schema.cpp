@@ -136,9 +136,6 @@ void create_private(std::string const& path)
 
 void set_up(database& on)
 {
-    sqlite3_busy_timeout(on.handle(), busy_ms);
-    // Exclusive: nobody else writes or checkpoints (3.40.1 can damage a log when two do), and no shared-memory file.
-    on.run("PRAGMA locking_mode=EXCLUSIVE");
     on.run("PRAGMA page_size=4096");  // of a new file only; measured, see README.md
     if (on.text("PRAGMA journal_mode=WAL") != "wal")
         throw std::runtime_error{"write-ahead logging is not possible there"};
@@ -177,7 +174,10 @@ try {
     create_private(path);
     auto opened = std::make_unique<database>(path, SQLITE_OPEN_READWRITE);
     auto& on = *opened;
-    sqlite3_extended_result_codes(on.handle(), 1);
+    sqlite3_busy_timeout(on.handle(), busy_ms);
+    // Exclusive, before the first look at the file: nobody else writes or checkpoints (3.40.1 can damage a log when two do),
+    // and there is no shared-memory file.
+    on.run("PRAGMA locking_mode=EXCLUSIVE");
     auto const known = on.number("PRAGMA application_id");
     auto const empty = on.number("SELECT count(*) FROM sqlite_schema") == 0;
     if (empty ? known != 0 && known != application_id : known != application_id)
