@@ -6,6 +6,8 @@
 
 #include <toml.hpp>
 
+#include "router/protocol/names.hpp"
+
 namespace kedge {
 namespace {
 
@@ -197,21 +199,29 @@ std::vector<config_key> const& keys()
     return all;
 }
 
-/// The parser descends once a bracket: a file of brackets must not use up the stack.
-std::size_t too_deep_line(std::string_view text)
+/// What the parser must not see. toml11 3 reads beyond its buffer at text that is not UTF-8 and descends once a bracket, so
+/// that a file of brackets uses up the stack; TOML has no control characters.
+std::optional<config_error> unfit(std::string_view text)
 {
     constexpr int depth_max = 32;
     int depth = 0;
-    std::size_t line = 1;
-    bool comment = false;
-    for (char const c : text) {
-        if (c == '\n') ++line, comment = false;
-        if (c == '#') comment = true;
-        if (comment) continue;
-        if ((c == '[' || c == '{') && ++depth > depth_max) return line;
-        if ((c == ']' || c == '}') && depth > 0) --depth;
+    for (std::size_t number = 1; !text.empty(); ++number) {
+        auto const end = text.find('\n');
+        auto line = text.substr(0, end);
+        text.remove_prefix(end == text.npos ? text.size() : end + 1);
+        if (line.ends_with('\r')) line.remove_suffix(1);
+        if (!valid_utf8(line)) return config_error{number, "not UTF-8"};
+        bool comment = false;
+        for (char const c : line) {
+            auto const byte = static_cast<unsigned char>(c);
+            if ((byte < 0x20 && c != '\t') || byte == 0x7f) return config_error{number, "a control character"};
+            if (c == '#') comment = true;
+            if (comment) continue;
+            if ((c == '[' || c == '{') && ++depth > depth_max) return config_error{number, "brackets are nested too deeply"};
+            if ((c == ']' || c == '}') && depth > 0) --depth;
+        }
     }
-    return 0;
+    return std::nullopt;
 }
 
 std::string first_line(std::string_view text)
@@ -246,8 +256,7 @@ std::variant<server_config, std::vector<config_error>> parse_config(std::string_
 {
     if (text.size() > config_bytes_max)
         return std::vector<config_error>{{0, "longer than " + std::to_string(config_bytes_max) + " bytes"}};
-    if (auto const line = too_deep_line(text))
-        return std::vector<config_error>{{line, "brackets are nested too deeply"}};
+    if (auto const wrong = unfit(text)) return std::vector<config_error>{*wrong};
 
     server_config config = base;
     std::vector<config_error> errors;

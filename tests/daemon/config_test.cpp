@@ -124,6 +124,9 @@ TEST_CASE("what is wrong is named with its line")
         {"no value", "[server]\nname =\n", 2, "not TOML"},
         {"twice", "[server]\nname = \"a\"\nname = \"b\"\n", 3, "not TOML"},
         {"no TOML", "\n\n\nhello there\n", 4, "not TOML"},
+        {"not UTF-8", "\n[server]\nname = \"a\xff\"\n", 3, "not UTF-8"},
+        {"bell", "\n# \a\n", 2, "control character"},
+        {"carriage return inside", "[server]\rname = \"a\"\r\n", 1, "control character"},
         {"brackets", "\n[server]\nlisten = " + std::string(5000, '[') + "\n", 3, "nested"},
     };
     for (auto const& each : mistakes) {
