@@ -165,7 +165,7 @@ void core::release(consumer& c, attachment& a, std::optional<std::uint64_t> writ
         if (--s.attached == 0)
             s.newest.clear();
         if (std::exchange(c.live, false))
-            c.look_from(s.state.last + 1);
+            c.look_from(std::max(c.next(), s.state.last + 1));
         c.fetched.clear();
         c.fetched_to = 0;
         c.refetched.clear();
@@ -417,7 +417,7 @@ void core::save(consumer& c, instant now, actions& out)
     if (c.saving != token::none || (!c.dirty && !c.has_deaths() && c.wait_for_save.empty()))
         return;
     if (c.live)
-        c.look_from(streams_.at(c.config().stream)->state.last + 1);
+        c.look_from(std::max(c.next(), streams_.at(c.config().stream)->state.last + 1));
     store_request::save_cursor request;
     request.request = c.saving = next_token();
     request.consumer = c.id();
