@@ -4,9 +4,8 @@
 #include <string>
 #include <utility>
 
-#include "router/protocol/base64.hpp"
 #include "router/protocol/field_reader.hpp"
-#include "router/protocol/json_writer.hpp"
+#include "router/protocol/message_reader.hpp"
 #include "router/protocol/text_kinds.hpp"
 
 namespace kedge {
@@ -46,7 +45,7 @@ private:
     op::any finish(op::any&& read)
     {
         if (!in_.problem() && body_.is == body_source::kind::dropped)
-            body_too_large();
+            in_.fail(body_too_large(limits_));
         if (!in_.problem())
             return std::move(read);
         op::malformed answer{{}, {}, *in_.problem()};
@@ -71,99 +70,9 @@ private:
     std::string name(field f) { return std::string{in_.need(f, kinds::name)}; }
     std::string maybe_name(field f) { return std::string{in_.may(f, kinds::name)}; }
 
-    void body_too_large()
-    {
-        in_.fail({error_code::too_large, "the body is longer than " + std::to_string(limits_.body_bytes) + " bytes"});
-    }
-
-    /// The body; if it has to be decoded, `storage` holds it.
-    std::string_view body(std::string& storage)
-    {
-        if (body_.is != body_source::kind::in_line)
-            return body_.bytes;
-        if (in_.has(field::data) && in_.has(field::data64)) {
-            in_.fail({error_code::bad_request, "\"data\" and \"data64\" exclude each other"});
-            return {};
-        }
-        std::string_view body;
-        if (in_.has(field::data64)) {
-            auto const text = in_.may(field::data64, kinds::any);
-            auto decoded = base64_decode(text);
-            if (!decoded) {
-                in_.fail(field::data64, "base64 with its padding");
-                return {};
-            }
-            storage = std::move(*decoded);
-            body = storage;
-        } else {
-            body = in_.may(field::data, kinds::any);
-        }
-        if (body.size() > limits_.body_bytes)
-            body_too_large();
-        return body;
-    }
-
-    /// Writes the `headers` as they will be delivered.
-    std::string_view headers(json_writer& out)
-    {
-        if (!in_.has(field::headers))
-            return {};
-        simdjson::dom::object object;
-        if (in_.at(field::headers).get(object) != simdjson::SUCCESS) {
-            in_.fail(field::headers, "an object of strings");
-            return {};
-        }
-        std::array<std::string_view, headers_max> names;
-        std::size_t count = 0;
-        for (auto const [name, value] : object) {
-            if (count == headers_max) {
-                in_.fail(field::headers, "an object of at most " + std::to_string(headers_max) + " strings");
-                return {};
-            }
-            if (!check_header(name, value))
-                return {};
-            for (std::size_t i = 0; i < count; ++i) {
-                if (names[i] == name) {
-                    in_.fail({error_code::bad_request, "the header " + std::string{name} + " is given twice"});
-                    return {};
-                }
-            }
-            names[count++] = name;
-            out.field(name, std::string_view{value});
-        }
-        if (count == 0)
-            return {};
-        out.end_object();
-        if (out.view().size() > limits_.header_bytes)
-            in_.fail({error_code::too_large,
-                      "the headers are longer than " + std::to_string(limits_.header_bytes) + " bytes"});
-        return out.view();
-    }
-
-    bool check_header(std::string_view name, simdjson::dom::element value)
-    {
-        if (!valid_header_name(name)) {
-            in_.fail({error_code::bad_request, "a header's name must be 1 to 64 of A-Z, a-z, 0-9 and -, and not begin "
-                                               "with Nats- or Kedge-"});
-            return false;
-        }
-        std::string_view text;
-        if (value.get(text) != simdjson::SUCCESS || !valid_header_value(text)) {
-            in_.fail({error_code::bad_request, "the header " + std::string{name} +
-                                                   " must be a string of 1 to 1024 bytes without control characters "
-                                                   "or outer spaces"});
-            return false;
-        }
-        return true;
-    }
-
-    /// The parts that all messages have.
     message_ptr make_message(std::string_view id, std::string_view subject, std::string_view reply_to)
     {
-        json_writer header_text;
-        std::string body_storage;
-        message::parts const parts{subject, id, reply_to, headers(header_text), body(body_storage)};
-        return in_.problem() ? nullptr : message::make(parts);
+        return read_message(in_, {id, subject, reply_to}, body_, limits_);
     }
 
     op::any publish()
