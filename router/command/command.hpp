@@ -59,6 +59,8 @@ public:
     virtual bool needs_link() const = 0;
     /// The `hello` to say first, if any (node, client name).
     virtual std::optional<op::hello> hello() const { return std::nullopt; }
+    /// Has no end of its own (`sub`, `consume`): a lost server is waited for as long as it takes.
+    virtual bool waits_for_messages() const { return false; }
     /// Wants standard input now. False also while too much is unanswered (backpressure): ask again after each step.
     virtual bool wants_input() const { return false; }
     /// After the welcome (or at once, without a link).

@@ -13,6 +13,7 @@ public:
     }
 
     bool needs_link() const override { return true; }
+    bool waits_for_messages() const override { return true; }
 
     std::optional<op::hello> hello() const override
     {
