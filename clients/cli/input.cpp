@@ -1,0 +1,68 @@
+#include "clients/cli/input.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include <boost/asio/post.hpp>
+
+namespace kedge::cli {
+
+input::input(boost::asio::any_io_executor e) : executor_{e}
+{
+    // A descriptor of our own for the waiting; the reads are plain ones, for to make standard input non-blocking would
+    // make it so for the shell too.
+    int const fd = ::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
+    if (fd < 0)
+        return;  // closed: the first read says so
+    boost::system::error_code ec;
+    waiter_.emplace(e);
+    waiter_->assign(fd, ec);
+    if (ec) {  // epoll takes no files
+        ::close(fd);
+        waiter_.reset();
+    }
+}
+
+void input::want()
+{
+    if (under_way_ || ended_)
+        return;
+    under_way_ = true;
+    if (!waiter_) {
+        boost::asio::post(executor_, [this] { read(); });
+        return;
+    }
+    waiter_->async_wait(boost::asio::posix::stream_descriptor::wait_read, [this](boost::system::error_code ec) {
+        if (!ec)
+            read();
+    });
+}
+
+void input::read()
+{
+    under_way_ = false;
+    if (ended_)
+        return;
+    auto const n = ::read(STDIN_FILENO, buffer_.data(), buffer_.size());
+    if (n < 0 && (errno == EINTR || errno == EAGAIN)) {
+        want();
+        return;
+    }
+    if (n > 0) {
+        on_bytes({buffer_.data(), static_cast<std::size_t>(n)});
+        return;
+    }
+    ended_ = true;
+    on_end();
+}
+
+void input::stop()
+{
+    ended_ = true;
+    if (waiter_)
+        waiter_->cancel();
+}
+
+}  // namespace kedge::cli
