@@ -6,6 +6,7 @@ fixed name or port.
 """
 
 import atexit
+import collections
 import itertools
 import os
 import re
@@ -78,6 +79,8 @@ def eventually(check, what, timeout=None):
 class Server:
     """One `kedged` and its home. `start` may be called again after `kill` or `stop`: same home, same port."""
 
+    recent = collections.deque(maxlen=2)  # those started last, for their logs
+
     def __init__(self, users=None, config="", arguments=(), home=None, ignore_file_size_signal=False):
         self.home = home or scratch("home")
         self.port = 0
@@ -122,6 +125,8 @@ class Server:
 
     def launch(self):
         """Starts the process, no more."""
+        if self not in Server.recent:
+            Server.recent.append(self)
         with open(self.log_path, "ab") as log:
             log.write(b"--- start\n")
             log.flush()
@@ -293,12 +298,26 @@ class Server:
         return name
 
 
-class Case(unittest.TestCase):
+class Test(unittest.TestCase):
+    """Shows what the servers logged when a test fails."""
+
+    maxDiff = None
+
+    def run(self, result=None):
+        bad = len(result.failures) + len(result.errors) if result else 0
+        done = super().run(result)
+        if result and len(result.failures) + len(result.errors) > bad:
+            for server in Server.recent:
+                print(f"--- {self.id()}: end of the log of the server at {server.port}\n{server.log(50)}---", file=sys.stderr,
+                      flush=True)
+        return done
+
+
+class Case(Test):
     """A test with one server for its class, and links that end with the test."""
 
     users = {"op": "operator", "alice": "user", "bob": "user", "bot1": "bot"}
     config = ""
-    maxDiff = None
 
     @classmethod
     def setUpClass(cls):
@@ -309,15 +328,6 @@ class Case(unittest.TestCase):
     @classmethod
     def tearDownClass(cls):
         cls.server.stop()
-
-    def run(self, result=None):
-        bad = len(result.failures) + len(result.errors) if result else 0
-        done = super().run(result)
-        if result and len(result.failures) + len(result.errors) > bad:
-            server = getattr(self, "server", None)
-            if server:
-                print(f"--- log of the server after {self.id()}\n{server.log()}---", file=sys.stderr, flush=True)
-        return done
 
     def link(self, user="alice", node=None, form="lines", **more):
         link = self.server.link(user, form, **more)

@@ -22,26 +22,27 @@ while [ $n -le %(count)d ]; do
 done
 """
 
-# Consumes durably: writes each body to a file, then acknowledges; connects again until the last one came.
+# Consumes durably: writes each body to a file, then acknowledges through a pipe back; connects again until the last one
+# came. `end` ends the half that writes to ssh when the half that reads from it has come to its end.
 CONSUMER = """
-mkfifo %(fifo)s
-exec 3<>%(fifo)s
 until [ -s %(got)s ] && [ "$(tail -n 1 %(got)s)" = %(count)d ]; do
-    { echo '{"op":"consume","stream":"%(stream)s","consumer":"shell","start":"first"}'; cat <&3; } |
-        %(ssh)s 2>/dev/null |
-        {
-            while read -r line; do
-                case $line in
-                    *'"op":"msg"'*)
-                        seq=${line##*\\"seq\\":} data=${line##*\\"data\\":\\"}
-                        echo "${data%%%%\\"*}" >>%(got)s
-                        echo "{\\"op\\":\\"ack\\",\\"consumer\\":\\"shell\\",\\"seq\\":${seq%%%%[!0-9]*}}" >&3
-                        [ "${data%%%%\\"*}" = %(count)d ] && echo '{"op":"quit"}' >&3
-                        ;;
-                esac
-            done
-            echo >&3  # wakes the cat above, which then finds its pipe closed
-        }
+    rm -f %(fifo)s; mkfifo %(fifo)s; exec 3<>%(fifo)s
+    {
+        echo '{"op":"consume","stream":"%(stream)s","consumer":"shell","start":"first"}'
+        while read -r ack <&3 && [ "$ack" != end ]; do echo "$ack"; done
+    } | %(ssh)s 2>/dev/null | {
+        while read -r line; do
+            case $line in
+                *'"op":"msg"'*)
+                    seq=${line##*\\"seq\\":} data=${line##*\\"data\\":\\"}
+                    echo "${data%%%%\\"*}" >>%(got)s
+                    echo "{\\"op\\":\\"ack\\",\\"consumer\\":\\"shell\\",\\"seq\\":${seq%%%%[!0-9]*}}" >&3
+                    [ "${data%%%%\\"*}" = %(count)d ] && echo end >&3
+                    ;;
+            esac
+        done
+        echo end >&3
+    }
     sleep 0.1
 done
 """

@@ -5,7 +5,7 @@ import os
 import subprocess
 import unittest
 
-from harness import KEDGE, SSH, Case, Server, eventually, key_of, make_key, public_key, scratch
+from harness import KEDGE, SSH, Case, Server, Test, eventually, key_of, make_key, public_key, scratch
 from links import TIMEOUT
 
 COMMANDS = ("pub", "sub", "consume", "ping", "who", "status", "user add", "user list", "user remove", "key add", "key list",
@@ -334,7 +334,7 @@ class Operators(Cli):
         link.msgs(4)
         for seq in (1, 2, 3):
             link.ok("term", consumer="c", seq=seq, reason=f"reason {seq}")
-        self.assertEqual([d["seq"] for d in self.rows("dead", "list", name, "c")], [1, 2, 3])
+        eventually(lambda: [d["seq"] for d in self.rows("dead", "list", name, "c")] == [1, 2, 3], "three dead letters")
         self.assertIn("reason 2", self.kedge("dead", "list", name, "c"))
         shown = self.json("dead", "show", name, "c", "2")
         self.assertEqual((shown["seq"], shown["data"]), (2, "2"))
@@ -373,7 +373,7 @@ class Operators(Cli):
         other.stop()
 
 
-class FirstSteps(unittest.TestCase):
+class FirstSteps(Test):
     def test_a_stranger(self):
         """The issue's story: a server, a publication, a durable consumer, kill -9, start: nothing acknowledged is gone."""
         server = Server()

@@ -15,7 +15,7 @@ import unittest
 
 import paramiko
 
-from harness import Server, eventually
+from harness import Server, Test, eventually
 from history import Delivery, History, check
 from links import TIMEOUT, LinkClosed
 
@@ -182,7 +182,7 @@ class Consumer(Client):
                 unacknowledged = []
 
 
-class Crash(unittest.TestCase):
+class Crash(Test):
     def setUp(self):
         print(f"KEDGE_E2E_SEED={SEED} KEDGE_E2E_KILLS={KILLS}", file=sys.stderr, flush=True)
         self.random = random.Random(SEED)

@@ -11,7 +11,7 @@ import unittest
 import urllib.error
 import urllib.request
 
-from harness import KEDGED, Case, Server, eventually, key_of, make_key, public_key, scratch
+from harness import KEDGED, Case, Server, Test, eventually, key_of, make_key, public_key, scratch
 from links import TIMEOUT
 
 
@@ -20,7 +20,7 @@ def kedged(*words):
                           timeout=TIMEOUT, env=Server.environment())
 
 
-class Options(unittest.TestCase):
+class Options(Test):
     def test_help_and_version(self):
         self.assertRegex(kedged("--version").stdout.decode(), r"\d+\.\d+\.\d+")
         text = kedged("--help").stdout.decode()
@@ -32,7 +32,7 @@ class Options(unittest.TestCase):
     def test_check_config(self):
         """Unknown keys are refused with their line."""
         path = scratch("config.toml")
-        for text, wrong in (("", None), ("[limits]\nbody_bytes = 1000\n", None), ("[limits]\n\nbody_byte = 1000\n", 3),
+        for text, wrong in (("", None), ("[limits]\nbody_bytes = 2000\n", None), ("[limits]\n\nbody_byte = 1000\n", 3),
                             ("[limit]\nbody_bytes = 1\n", 1), ("[limits]\nbody_bytes = \"much\"\n", 2),
                             ("[limits]\nbody_bytes = -1\n", 2), ("nonsense\n", 1), ("[limits]\nsession_links = 0\n", 2)):
             with self.subTest(text):
@@ -178,7 +178,7 @@ class Process(Case):
         self.assertTrue(done.stderr)
 
 
-class Pages(unittest.TestCase):
+class Pages(Test):
     """Item 8: an HTTP listener on loopback with /healthz, /readyz, /metrics."""
 
     def setUp(self):

@@ -276,7 +276,6 @@ class Acknowledge(Case):
         self.link().ok("pub", "x", subject=self.token + ".x")
         self.assertEqual(two.msgs(1)[0]["seq"], 11)
         self.assertEqual(one.arrived(), [])
-        self.assertEqual(one.refused("detach", consumer="c"), "unknown_consumer")
 
     def test_attach_again_after_detach(self):
         """§4.1: the cursor stays."""

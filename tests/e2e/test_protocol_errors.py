@@ -8,10 +8,10 @@ import subprocess
 import threading
 import unittest
 
-from harness import Case, Server, eventually, scratch
+from harness import Case, Server, Test, eventually, scratch
 
 
-class DiskFull(unittest.TestCase):
+class DiskFull(Test):
     """Issue item 4: disk full = publishes answered `store_full`, nothing acknowledged that is not stored, and the server
     recovers when there is room again."""
 
@@ -91,7 +91,7 @@ class DiskFull(unittest.TestCase):
         os.unlink(self.ballast)
 
 
-class DiskError(unittest.TestCase):
+class DiskError(Test):
     """Issue item 4: an I/O error = publishes answered `store_full` or `internal`; the server recovers."""
 
     def test_write_errors(self):
@@ -150,7 +150,12 @@ class Draining(Case):
 
 
 class SlowReaders(Case):
-    config = "[limits]\nlink_unsent_bytes = 262144\n"
+    config = """[limits]
+body_bytes = 65536
+frame_bytes = 131072
+line_bytes = 163840
+link_unsent_bytes = 262144
+"""
 
     def stalled(self, user="bob", node=None):
         """A link that does not read; it does not see its welcome either."""
@@ -187,7 +192,7 @@ class SlowReaders(Case):
         name, token = self.stream()
         slow = self.stalled(node="pausing")
         slow.send("consume", stream=name, consumer="c", window=1000)
-        watch = self.link()
+        watch = self.link("op")
         eventually(lambda: "bob/pausing" in self.nodes(watch), "the slow link said hello")
         eventually(lambda: [c for c in json.loads(watch.ask("who", what="consumers").body)["consumers"] if c["stream"] == name],
                    "the consumer is there")

@@ -59,7 +59,7 @@ class Names(Case):
         link = self.link()
         for good in ("x", "y" * 64, "é" * 32, "a b\"\\", "{}"):
             self.assertEqual(link.ask("ping", id=good).op, "pong")
-        for bad in ("", "y" * 65, "é" * 33, 7, None, ["a"]):
+        for bad in ("", "y" * 65, "é" * 33, 7, ["a"]):
             with self.subTest(bad):
                 link.send("ping", id=bad)
                 self.assertEqual(link.expect("error")["code"], "bad_request")

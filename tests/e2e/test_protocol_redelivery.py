@@ -136,7 +136,7 @@ class Redelivery(Case):
         link.ok("term", consumer="c", seq=2, reason="cannot be parsed")
         link.ok("ack", consumer="c", seq=[1, 3, 4, 5])
         self.assertEqual(link.arrived(), [])
-        letters = self.dead()
+        letters = eventually(self.dead, "a dead letter")
         self.assertEqual([letter["seq"] for letter in letters], [2])
         self.assertIn("cannot be parsed", json.dumps(letters[0]))
         self.server.kill()
@@ -169,6 +169,7 @@ class Redelivery(Case):
         link.msgs(5)
         for seq in (1, 2):
             link.ok("term", consumer="c", seq=seq)
+        eventually(lambda: len(self.dead()) == 2, "two dead letters")
         self.server.admin("dead", "replay", self.name_, "c", "1")
         msg = link.msgs(1)[0]
         self.assertEqual((msg["seq"], msg.body), (1, b"1"))

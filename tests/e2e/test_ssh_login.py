@@ -7,7 +7,7 @@ import unittest
 
 import paramiko
 
-from harness import Case, Server, eventually, key_of, make_key, public_key
+from harness import Case, Server, Test, eventually, key_of, make_key, public_key
 from links import LinkClosed
 
 
@@ -245,7 +245,7 @@ class Algorithms(Case):
             self.assertEqual(file.read(), known)
 
 
-class WithoutKeysFile(unittest.TestCase):
+class WithoutKeysFile(Test):
     def test_first_start(self):
         """Issue: first start makes HOME (0700), a host key, the database, and an operator key that the local `kedge` uses."""
         import os
