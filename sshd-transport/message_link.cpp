@@ -23,7 +23,8 @@ bool message_link::wants_input() const
 {
     if (deaf_) return true;
     auto const& bounds = session_.bounds();
-    return inflight_ + decoder_.held() < bounds.link_inflight_bytes && channel_.out().bytes() < bounds.link_unsent_bytes;
+    // A unit that is still incomplete does not count: the decoder bounds it, and it must be able to become whole.
+    return inflight_ < bounds.link_inflight_bytes && channel_.out().bytes() < bounds.link_unsent_bytes;
 }
 
 void message_link::work()
@@ -39,11 +40,8 @@ void message_link::work()
 void message_link::on_input_end()
 {
     if (deaf_) return;
-    // What is typed or piped by hand may lack its last line end.
-    if (form_ == encoding::lines && !decoder_.empty()) {
-        decoder_.feed("\n");
-        work();
-    }
+    decoder_.finish();
+    work();
     deaf_ = true;
     session_.emit(id_, link_event::input_ended{});
 }
