@@ -77,13 +77,15 @@ consumer_table::consumer_table(database& on, limits const& bounds)
 void consumer_table::load()
 {
     all_.clear();
+    by_stream_.clear();
+    lowest_.clear();
     auto rows = select_.query();
     while (rows.next()) {
         consumer_entry entry{consumer_id{rows.number(0)}, stream_id{static_cast<std::uint32_t>(rows.integer(1))}, rows.string(2),
                              rows.number(7), rows.number(8), false};
         if (blob_reader pending{rows.bytes(9)}; !pending.empty())
             entry.lowest = pending.varint();
-        all_.emplace(entry.id, std::move(entry));
+        insert(std::move(entry));
     }
     auto copies = replayed_.query();
     while (copies.next())
@@ -115,19 +117,26 @@ consumer_entry* consumer_table::find(consumer_id id)
 
 consumer_entry* consumer_table::find(stream_id stream, std::string_view name)
 {
-    for (auto& [id, entry] : all_)
-        if (entry.stream == stream && entry.name == name)
-            return &entry;
+    for (auto const id : by_stream_[stream])
+        if (auto* const entry = find(id); entry->name == name)
+            return entry;
     return nullptr;
 }
 
-message_seq consumer_table::lowest_unfinished(stream_id stream) const
+void consumer_table::insert(consumer_entry entry)
 {
-    message_seq lowest = 0;
-    for (auto const& [id, entry] : all_)
-        if (entry.stream == stream)
-            lowest = lowest == 0 ? entry.lowest : std::min(lowest, entry.lowest);
-    return lowest;
+    by_stream_[entry.stream].insert(entry.id);
+    lowest_.erase(entry.stream);
+    all_.insert_or_assign(entry.id, std::move(entry));
+}
+
+message_seq consumer_table::lowest_unfinished(stream_id stream)
+{
+    auto const [at, fresh] = lowest_.try_emplace(stream, 0);
+    if (fresh)
+        for (auto const id : by_stream_[stream])
+            at->second = at->second == 0 ? find(id)->lowest : std::min(at->second, find(id)->lowest);
+    return at->second;
 }
 
 consumer_state consumer_table::create(consumer_config const& config, message_seq next)
@@ -138,7 +147,7 @@ consumer_state consumer_table::create(consumer_config const& config, message_seq
     state.id = consumer_id{static_cast<std::uint64_t>(on_.last_rowid())};
     state.config = config;
     state.position.next = next;
-    all_.insert_or_assign(state.id, consumer_entry{state.id, config.stream, config.name, next, 0, false});
+    insert({state.id, config.stream, config.name, next, 0, false});
     return state;
 }
 
@@ -146,17 +155,20 @@ void consumer_table::remove(consumer_id id)
 {
     remove_.run(number(id));
     garbage_.run(static_cast<int>(garbage_kind::dead_letters), number(id));
-    all_.erase(id);
+    if (auto const* const entry = find(id)) {
+        by_stream_[entry->stream].erase(id);
+        lowest_.erase(entry->stream);
+        all_.erase(id);
+    }
 }
 
 void consumer_table::remove(stream_id stream)
 {
-    std::vector<consumer_id> gone;
-    for (auto const& [id, entry] : all_)
-        if (entry.stream == stream)
-            gone.push_back(id);
+    auto const gone = by_stream_[stream];
     for (auto const id : gone)
         remove(id);
+    by_stream_.erase(stream);
+    lowest_.erase(stream);
 }
 
 void consumer_table::add_dead(consumer_entry& entry, store_request::save_cursor::death const& death, row const& stored,
@@ -217,6 +229,7 @@ void consumer_table::save_cursor(consumer_entry& entry, stream_entry& stream, lo
     if (!request.deaths.empty())
         save_dead(entry);
     entry.lowest = pending.empty() ? request.position.next : pending.front().seq;
+    lowest_.erase(entry.stream);
 }
 
 dead_letter consumer_table::take(statement::rows& rows)

@@ -2,6 +2,7 @@
 /// Durable consumers, their cursors and their dead letters: tables `consumer` and `dead`.
 
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -33,7 +34,7 @@ public:
     consumer_entry* find(consumer_id);
     consumer_entry* find(stream_id, std::string_view name);
     /// The lowest `lowest` of the stream's consumers; 0 if it has none.
-    message_seq lowest_unfinished(stream_id) const;
+    message_seq lowest_unfinished(stream_id);
 
     consumer_state create(consumer_config const&, message_seq next);
     /// The row and the entry; dead letters become garbage.
@@ -52,6 +53,7 @@ public:
     bool remove_slice(std::int64_t consumer);
 
 private:
+    void insert(consumer_entry);
     void add_dead(consumer_entry&, store_request::save_cursor::death const&, row const&, std::uint64_t now_ms);
     void save_dead(consumer_entry const&);
     dead_letter take(statement::rows&);
@@ -77,6 +79,8 @@ private:
     statement garbage_;
     statement delete_some_;
     std::map<consumer_id, consumer_entry> all_;
+    std::map<stream_id, std::set<consumer_id>> by_stream_;
+    std::map<stream_id, message_seq> lowest_;  ///< answers of `lowest_unfinished` that still hold
 };
 
 /// Kinds of `garbage`: what `id` stands for.

@@ -1,6 +1,7 @@
 #include "router/store/sqlite/log_table.hpp"
 
 #include <algorithm>
+#include <stdexcept>
 #include <utility>
 
 #include "router/protocol/subject.hpp"
@@ -21,8 +22,6 @@ constexpr char const* row_columns =
     "SELECT id, subject, sender, time_ms, message_id, reply_to, headers, body FROM log WHERE id ";
 
 }  // namespace
-
-static_assert(row_bytes_fixed == 32);
 
 class log_table::filter {
 public:
@@ -92,7 +91,7 @@ log_table::log_table(database& on)
       newest_{on, "SELECT id FROM log WHERE id BETWEEN ? AND ? ORDER BY id DESC LIMIT 1"},
       sizes_{on, "SELECT time_ms, coalesce(length(CAST(message_id AS BLOB)), 0) + coalesce(length(CAST(reply_to AS BLOB)), 0)"
                  " + coalesce(length(CAST(headers AS BLOB)), 0) + length(body)"
-                 " FROM log WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?"},
+                 " FROM log WHERE id BETWEEN ? AND ? ORDER BY id"},
       delete_{on, "DELETE FROM log WHERE id BETWEEN ? AND ?"},
       open_{on, "SELECT id, subject FROM log WHERE id BETWEEN ? AND ?"},
       delete_some_{on, "DELETE FROM log WHERE id IN (SELECT id FROM log WHERE id BETWEEN ? AND ? LIMIT ?)"},
@@ -316,19 +315,19 @@ void log_table::remove_front(stream_entry& entry, message_seq from)
         delete_postings_.run(segment_key(state.id, segment_of(from)), segment_key(state.id, segment_of(state.first)));
 }
 
-bool log_table::drop_names(stream_entry& entry)
+void log_table::drop_names(stream_entry& entry, trim_slice& slice)
 {
+    if (slice.used_up() || !has_unused_names(entry))
+        return;
     auto const segment = segment_of(entry.state.first);
-    if (segment == entry.names_checked)
-        return false;
-    auto const dropped = subjects_.drop_unused(entry.state.id, segment, slice_rows)
-                       + senders_.drop_unused(entry.state.id, segment, slice_rows);
+    auto const limit = static_cast<std::int64_t>(trim_slice::rows_max);
+    auto const dropped = subjects_.drop_unused(entry.state.id, segment, limit)
+                       + senders_.drop_unused(entry.state.id, segment, limit);
     if (dropped != 0)
         forget();
-    if (dropped >= slice_rows)
-        return true;
-    entry.names_checked = segment;
-    return false;
+    slice.take(0, static_cast<std::uint64_t>(dropped));
+    if (!slice.used_up())
+        entry.names_checked = segment;
 }
 
 bool log_table::remove_slice(stream_id stream)

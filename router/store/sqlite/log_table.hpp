@@ -1,17 +1,36 @@
 #pragma once
 /// The rows: table `log`, and `posting`, its index by subject.
 
+#include <algorithm>
 #include <cstdint>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
 
+#include "router/store/row_bytes.hpp"
 #include "router/store/sqlite/database.hpp"
 #include "router/store/sqlite/name_table.hpp"
 #include "router/store/sqlite/stream_table.hpp"
 #include "router/store/store.hpp"
 
 namespace kedge::sqlite {
+
+/// How much one slice of retention may delete: a few milliseconds' worth.
+class trim_slice {
+public:
+    bool used_up() const { return rows_ >= rows_max || bytes_ >= bytes_max; }
+    void take(std::uint64_t bytes, std::uint64_t rows = 1)
+    {
+        rows_ += rows;
+        bytes_ += bytes;
+    }
+    static constexpr std::uint64_t rows_max = 1000;
+
+private:
+    static constexpr std::uint64_t bytes_max = 4 * 1024 * 1024;
+    std::uint64_t rows_ = 0;
+    std::uint64_t bytes_ = 0;
+};
 
 class log_table {
 public:
@@ -29,37 +48,30 @@ public:
     message_seq first_at(stream_entry const&, std::uint64_t time_ms);
     std::uint64_t time_of(stream_entry const&, message_seq);
 
-    /// Takes rows from the front while `goes(oldest, messages, bytes)`; at most a slice of them. Returns whether the slice
-    /// was used up.
+    /// Takes rows from the front while `goes(time of the oldest)`, as far as the slice reaches.
     template <class Goes>
-    bool trim(stream_entry& entry, Goes const& goes)
+    void trim(stream_entry& entry, trim_slice& slice, Goes const& goes)
     {
         auto& state = entry.state;
         auto const from = state.first;
-        std::uint64_t slice_bytes = 0;
-        bool full = false;
         {
-            auto rows = sizes_.query(row_key(state.id, from), row_key(state.id, state.last), trim_rows_max);
-            while (rows.next()) {
-                full = state.first - from == trim_rows_max || slice_bytes >= trim_bytes_max;
-                if (full || !goes(rows.number(0)))
-                    break;
-                auto const bytes = rows.number(1) + fixed_bytes;
-                slice_bytes += bytes;
+            auto rows = sizes_.query(row_key(state.id, from), row_key(state.id, state.last));
+            while (!slice.used_up() && rows.next() && goes(rows.number(0))) {
+                auto const bytes = rows.number(1) + row_bytes_fixed;
+                slice.take(bytes);
                 state.bytes -= std::min(state.bytes, bytes);
                 --state.messages;
                 ++state.first;
             }
-            full = full || state.first - from == trim_rows_max;
         }
         if (state.first != from)
             remove_front(entry, from);
-        return full && state.first <= state.last;
     }
     /// Deletes a slice of a stream that is no more: rows, index and names. Returns whether something is left.
     bool remove_slice(stream_id);
-    /// Deletes names that no row uses any more; at most a slice.
-    bool drop_names(stream_entry&);
+    /// Whether retention went on since the stream's unused names were last dropped; and dropping them.
+    bool has_unused_names(stream_entry const& entry) const { return segment_of(entry.state.first) != entry.names_checked; }
+    void drop_names(stream_entry&, trim_slice&);
 
     /// Throws std::runtime_error if the newest row is not where the stream says.
     void check_newest(stream_entry const&);
@@ -67,10 +79,6 @@ public:
     void forget();
 
 private:
-    static constexpr std::uint64_t trim_rows_max = 1000;
-    static constexpr std::uint64_t trim_bytes_max = 4 * 1024 * 1024;
-    static constexpr std::uint64_t fixed_bytes = 32;
-
     /// What is known of a read's filter: which subjects it takes.
     class filter;
 

@@ -1,6 +1,10 @@
 #include "router/store/sqlite/sqlite_store.hpp"
 
+#include <algorithm>
 #include <array>
+#include <iterator>
+#include <optional>
+#include <stdexcept>
 #include <utility>
 
 #include "router/store/sqlite/account_table.hpp"
@@ -78,11 +82,12 @@ struct sqlite_store::impl {
     void refuse(store_request::any const&, failure const&, batch_events&);
     template <class Work>
     bool in_transaction(Work const& work);
-    bool trim(sqlite::stream_entry&, std::uint64_t now_ms, std::vector<store_event::any>& events);
+    void trim(sqlite::stream_entry&, std::uint64_t now_ms, sqlite::trim_slice&, std::vector<store_event::any>& events);
+    bool retain(std::uint64_t now_ms, std::vector<store_event::any>& out);
     bool wants_trim(sqlite::stream_entry&, std::uint64_t now_ms);
     bool collect_garbage();
     bool housekeeping(std::uint64_t now_ms, std::vector<store_event::any>& out);
-    bool checkpoint();
+    void checkpoint();
     bool back_up(std::vector<store_event::any>& out);
     template <class Change>
     auto change_accounts(Change const& change) -> decltype(change());
@@ -97,6 +102,7 @@ struct sqlite_store::impl {
     sqlite::batch_run::backup_slot backups;
     std::unique_ptr<sqlite::backup_run> backup;
     token backup_request{};
+    stream_id trimmed_last{};  ///< where the last slice of retention ended
     int log_pages = 0;       ///< in the write-ahead log after the last commit
     bool stale = false;      ///< the tables' memory may differ from the file
     bool has_garbage = true; ///< until found otherwise
@@ -232,24 +238,49 @@ bool sqlite_store::impl::wants_trim(sqlite::stream_entry& entry, std::uint64_t n
     return *entry.oldest_ms + config.max_age_ms <= now_ms;
 }
 
-bool sqlite_store::impl::trim(sqlite::stream_entry& entry, std::uint64_t now_ms, std::vector<store_event::any>& events)
+void sqlite_store::impl::trim(sqlite::stream_entry& entry, std::uint64_t now_ms, sqlite::trim_slice& slice,
+                              std::vector<store_event::any>& events)
 {
     auto const& state = entry.state;
     auto const& config = state.config;
     auto const before = state.first;
     // An interest stream without a consumer: 0, nobody is done with anything, and only the limits take rows.
     auto const done_below = config.keep == retention::interest ? all.consumers.lowest_unfinished(state.id) : 0;
-    auto const more = all.log.trim(entry, [&](std::uint64_t oldest_ms) {
+    all.log.trim(entry, slice, [&](std::uint64_t oldest_ms) {
         return (config.max_msgs != 0 && state.messages > config.max_msgs)
             || (config.max_bytes != 0 && state.bytes > config.max_bytes)
             || (config.max_age_ms != 0 && oldest_ms + config.max_age_ms <= now_ms) || state.first < done_below;
     });
     if (state.first != before) {
         all.streams.changed(entry);
-        all.streams.save();
         events.push_back(store_event::stream_trimmed{state.id, state.first, state.messages, state.bytes});
     }
-    return all.log.drop_names(entry) || more;
+}
+
+bool sqlite_store::impl::retain(std::uint64_t now_ms, std::vector<store_event::any>& out)
+{
+    auto& streams = all.streams.all();
+    auto const wants = [&](auto& entry) { return wants_trim(entry.second, now_ms) || all.log.has_unused_names(entry.second); };
+    if (std::ranges::none_of(streams, wants))
+        return false;
+    // One slice and one commit, however many streams there are; the next slice goes on behind the last stream of this one.
+    std::vector<store_event::any> events;
+    auto const more = in_transaction([&] {
+        sqlite::trim_slice slice;
+        auto at = streams.upper_bound(trimmed_last);
+        for (std::size_t i = 0; i < streams.size() && !slice.used_up(); ++i, ++at) {
+            if (at == streams.end())
+                at = streams.begin();
+            if (wants_trim(at->second, now_ms))
+                trim(at->second, now_ms, slice, events);
+            all.log.drop_names(at->second, slice);
+            trimmed_last = at->first;
+        }
+        all.streams.save();
+        return slice.used_up();
+    });
+    std::ranges::move(events, std::back_inserter(out));
+    return more;
 }
 
 bool sqlite_store::impl::collect_garbage()
@@ -277,15 +308,7 @@ bool sqlite_store::impl::collect_garbage()
 
 bool sqlite_store::impl::housekeeping(std::uint64_t now_ms, std::vector<store_event::any>& out)
 {
-    bool more = false;
-    for (auto& [id, entry] : all.streams.all()) {
-        if (!wants_trim(entry, now_ms))
-            continue;
-        std::vector<store_event::any> events;
-        auto const left = in_transaction([&] { return trim(entry, now_ms, events); });
-        std::ranges::move(events, std::back_inserter(out));
-        more = more || left;
-    }
+    bool more = retain(now_ms, out);
     if (has_garbage)
         more = in_transaction([&] { return collect_garbage(); }) || more;
     if (!all.ids.idle(now_ms))
@@ -293,16 +316,15 @@ bool sqlite_store::impl::housekeeping(std::uint64_t now_ms, std::vector<store_ev
     return more;
 }
 
-bool sqlite_store::impl::checkpoint()
+void sqlite_store::impl::checkpoint()
 {
     if (log_pages < checkpoint_pages)
-        return false;
+        return;
     int in_log = 0;
     int copied = 0;
     if (sqlite3_wal_checkpoint_v2(on->handle(), nullptr, SQLITE_CHECKPOINT_PASSIVE, &in_log, &copied) == SQLITE_OK
         && in_log == copied)
         log_pages = 0;  // the next commit begins the log anew
-    return false;
 }
 
 bool sqlite_store::impl::back_up(std::vector<store_event::any>& out)
