@@ -154,12 +154,18 @@ link_id transport_thread::open_link(session& owner, role& speaker)
     auto const id = link_id{std::uint64_t{index_} << 48 | ++last_id_};
     links_.emplace(id, link_entry{&owner, &speaker});
     shared_.counters.links.add();
+    log_debug({.session = owner.who()->session, .link = id, .user = owner.who()->user, .address = {}}, "link opened");
     return id;
 }
 
 void transport_thread::close_link(link_id link)
 {
-    if (links_.erase(link) > 0) shared_.counters.links.subtract();
+    auto const found = links_.find(link);
+    if (found == links_.end()) return;
+    auto const& who = *found->second.owner->who();
+    log_debug({.session = who.session, .link = link, .user = who.user, .address = {}}, "link closed");
+    links_.erase(found);
+    shared_.counters.links.subtract();
 }
 
 void transport_thread::emit(link_id link, link_event::body&& what)

@@ -8,7 +8,8 @@ TEST_CASE("an outbox gives back what was put in, whatever is taken at a time")
 {
     std::string all;
     for (unsigned at = 0; at < 300; ++at) all += std::string(at % 23, static_cast<char>('a' + at % 26));
-    for (std::size_t const max : {std::size_t{1}, std::size_t{7}, std::size_t{22}, std::size_t{100}, all.size(), all.size() * 2}) {
+    std::size_t const sizes[] = {1, 7, 22, 100, all.size(), all.size() * 2};
+    for (auto const max : sizes) {
         for (std::size_t const less : {0u, 1u, 3u}) {  // libssh may take less than it was shown
             INFO(max << ' ' << less);
             outbox box;

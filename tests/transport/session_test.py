@@ -56,7 +56,8 @@ class Requests(unittest.TestCase):
         with Server() as server:
             self.assertEqual(server.ssh("sftp", options=("-s",)).returncode, 255)
             self.assertEqual(server.ssh(options=("-W", "127.0.0.1:22")).returncode, 255)
-            self.assertEqual(server.ssh("help", options=("-o", "ExitOnForwardFailure=yes", "-R", "0:127.0.0.1:1")).returncode, 255)
+            forward = ("-o", "ExitOnForwardFailure=yes", "-R", "0:127.0.0.1:1")
+            self.assertEqual(server.ssh("help", options=forward).returncode, 255)
             self.assertEqual(server.ssh("help", options=("-A", "-X", "-o", "SetEnv=A=b")).returncode, 0)
             with Client(server) as client:
                 with self.assertRaises(paramiko.SSHException):
