@@ -1,0 +1,243 @@
+#include "tests/catch.hpp"
+
+#include <condition_variable>
+#include <mutex>
+
+#include "router/host/router_host.hpp"
+#include "router/protocol/decoder.hpp"
+#include "router/store/memory_store.hpp"
+
+using namespace kedge;
+
+namespace {
+
+/// A transport thread's end of the port: takes what is delivered, and waits for it with a bound.
+class in_test_transport final : public transport_port {
+public:
+    void deliver(std::vector<link_output::any> batch) override
+    {
+        {
+            std::lock_guard const lock{mutex_};
+            ++batches;
+            for (auto& o : batch)
+                outputs_.push_back(std::move(o));
+        }
+        wake_.notify_all();
+    }
+    void accounts_changed(directory_ptr d) override
+    {
+        {
+            std::lock_guard const lock{mutex_};
+            directory_ = std::move(d);
+        }
+        wake_.notify_all();
+    }
+
+    template <class Ready>
+    bool wait(Ready&& ready)
+    {
+        std::unique_lock lock{mutex_};
+        return wake_.wait_for(lock, std::chrono::seconds{20}, [&] { return ready(outputs_); });
+    }
+    /// All data of a link, decoded, until `count` notices of a kind are there.
+    template <class T>
+    std::vector<T> wait_for(link_id link, std::size_t count)
+    {
+        std::vector<T> found;
+        wait([&](auto const& outputs) {
+            found.clear();
+            notice_decoder decoder{encoding::lines, 1 << 20};
+            for (auto const& o : outputs)
+                if (auto const* const data = std::get_if<link_output::data>(&o.what); data && o.link == link)
+                    decoder.feed(data->bytes->view());
+            while (auto next = decoder.next())
+                if (*next)
+                    if (auto const* const one = std::get_if<T>(&**next))
+                        found.push_back(*one);
+            return found.size() >= count;
+        });
+        return found;
+    }
+    directory_ptr wait_for_user(std::string const& name)
+    {
+        wait([&](auto const&) { return directory_ && directory_->find_user(name); });
+        std::lock_guard const lock{mutex_};
+        return directory_;
+    }
+    std::size_t batches = 0;
+
+private:
+    std::mutex mutex_;
+    std::condition_variable wake_;
+    std::vector<link_output::any> outputs_;
+    directory_ptr directory_;
+};
+
+constexpr link_id link_on(unsigned transport, std::uint64_t number) { return link_id{(std::uint64_t{transport} << 48) | number}; }
+
+struct fixture {
+    fixture()
+    {
+        (void)disk.put_user({"root", "operator", false, false, 1});
+        host = std::make_unique<router_host>(router_config{bounds, "kedge/test", {}, "/home"}, store_ports{&disk, &disk}, counts);
+        host->attach({&first, &second});
+    }
+    void open(link_id link, std::string const& user, std::string const& role = "user", bool greet = true)
+    {
+        auto who = std::make_shared<principal>();
+        who->user = user;
+        who->role = role;
+        who->session = "s";
+        std::vector<link_event::any> batch;
+        batch.push_back({link, link_event::opened{session_id{static_cast<std::uint64_t>(link)}, who, encoding::lines, greet}});
+        host->submit(std::move(batch));
+    }
+    void say(link_id link, op::any what)
+    {
+        std::vector<link_event::any> batch;
+        batch.push_back({link, link_event::operation{std::move(what), 10}});
+        host->submit(std::move(batch));
+    }
+    void publish(link_id link, std::string const& id, std::string const& subject)
+    {
+        say(link, op::publish{message::make({subject, id, {}, {}, "x"}), 0});
+    }
+    admin_result admin(link_id link, std::string name, nlohmann::json args)
+    {
+        std::vector<link_event::any> batch;
+        batch.push_back({link, link_event::admin_request{token{++requests}, {std::move(name), std::move(args)}}});
+        host->submit(std::move(batch));
+        admin_result found;
+        found.exit_status = -1;
+        first.wait([&](auto const& outputs) {
+            for (auto const& o : outputs)
+                if (auto const* const answer = std::get_if<link_output::admin_answer>(&o.what); answer && answer->request == token{requests})
+                    found = answer->result;
+            return found.exit_status != -1;
+        });
+        return found;
+    }
+
+    limits bounds;
+    memory_store disk;
+    metrics counts;
+    in_test_transport first;
+    in_test_transport second;
+    std::uint64_t requests = 0;
+    std::unique_ptr<router_host> host;
+};
+
+}  // namespace
+
+TEST_CASE("host: outputs go to the transport that owns the link")
+{
+    fixture f;
+    f.host->start();
+    auto const a = link_on(0, 1);
+    auto const b = link_on(1, 1);
+    f.open(a, "ann");
+    f.open(b, "bob");
+    CHECK(f.first.wait_for<notice::welcome>(a, 1).size() == 1);
+    CHECK(f.second.wait_for<notice::welcome>(b, 1).size() == 1);
+    f.say(b, op::subscribe{"1", "x", {}});
+    CHECK(f.second.wait_for<notice::ok>(b, 1).size() == 1);
+    f.publish(a, "2", "x");
+    CHECK(f.second.wait_for<notice::msg>(b, 1).size() == 1);
+    CHECK(f.first.wait_for<notice::ok>(a, 1).size() == 1);
+    CHECK(f.host->not_ready_because().empty());
+}
+
+TEST_CASE("host: every operation of a flood is answered and credited, commits are shared, and a stop keeps all")
+{
+    constexpr std::size_t messages = 5000;
+    fixture f;
+    f.host->start();
+    auto const root = link_on(0, 1);
+    f.open(root, "root", "operator", false);
+    CHECK(f.admin(root, "stream add", {{"name", "CHAT"}, {"subjects", {"chat.>"}}}).exit_status == 0);
+    auto const a = link_on(0, 2);
+    auto const b = link_on(1, 2);
+    f.open(a, "ann");
+    f.open(b, "bob");
+    std::thread other{[&] {
+        for (std::size_t i = 0; i < messages; ++i)
+            f.publish(b, std::to_string(i), "chat.b");
+    }};
+    for (std::size_t i = 0; i < messages; ++i)
+        f.publish(a, std::to_string(i), "chat.a");
+    other.join();
+    auto const oks = f.first.wait_for<notice::ok>(a, messages);
+    CHECK(f.second.wait_for<notice::ok>(b, messages).size() == messages);
+    REQUIRE(oks.size() == messages);
+    for (std::size_t i = 1; i < messages; ++i)
+        REQUIRE(oks[i].seq > oks[i - 1].seq);
+    CHECK(f.first.wait([&](auto const& outputs) {
+        std::size_t bytes = 0;
+        for (auto const& o : outputs)
+            if (auto const* const credit = std::get_if<link_output::credit>(&o.what); credit && o.link == a)
+                bytes += credit->bytes;
+        return bytes == 10 * messages;
+    }));
+    CHECK(f.disk.commits() < 2 * messages);
+    for (std::size_t i = 0; i < 100; ++i)
+        f.publish(a, std::to_string(i), "chat.a");
+    f.host->stop();
+    auto const stored = f.disk.load(0);
+    REQUIRE(stored.streams.size() == 1);
+    CHECK(stored.streams[0].last == 2 * messages + 100);
+    f.host->stop();
+}
+
+TEST_CASE("host: accounts of the file and of the store, before and after the start")
+{
+    fixture f;
+    CHECK(f.host->directory()->find_user("root"));
+    f.host->set_file_accounts({{"eve", "bot", false, true, 0}}, {});
+    CHECK(f.host->directory()->find_user("eve"));
+    f.host->start();
+    f.host->set_file_accounts({{"dan", "bot", false, true, 0}}, {});
+    auto const directory = f.second.wait_for_user("dan");
+    REQUIRE(directory);
+    CHECK_FALSE(directory->find_user("eve"));
+    auto const root = link_on(0, 1);
+    f.open(root, "root", "operator", false);
+    CHECK(f.admin(root, "user add", {{"name", "ann"}, {"keys", nlohmann::json::array()}}).exit_status == 0);
+    CHECK(f.first.wait_for_user("ann"));
+    CHECK(f.second.wait_for_user("ann"));
+    CHECK(f.host->directory()->find_user("ann"));
+}
+
+TEST_CASE("host: draining ends when the last link is gone; limits can change")
+{
+    fixture f;
+    f.host->start();
+    auto const a = link_on(0, 1);
+    f.open(a, "ann");
+    auto fewer = f.bounds;
+    fewer.link_subscriptions = 0;
+    f.host->set_limits(fewer);
+    f.say(a, op::subscribe{"1", "x", {}});
+    CHECK(f.first.wait_for<notice::error>(a, 1).size() == 1);
+
+    std::mutex mutex;
+    std::condition_variable wake;
+    bool drained = false;
+    f.host->drain([&] {
+        std::lock_guard const lock{mutex};
+        drained = true;
+        wake.notify_all();
+    });
+    CHECK(f.first.wait_for<notice::bye>(a, 1).size() == 1);
+    {
+        std::lock_guard const lock{mutex};
+        CHECK_FALSE(drained);
+    }
+    std::vector<link_event::any> batch;
+    batch.push_back({a, link_event::closed{}});
+    f.host->submit(std::move(batch));
+    std::unique_lock lock{mutex};
+    CHECK(wake.wait_for(lock, std::chrono::seconds{20}, [&] { return drained; }));
+    lock.unlock();
+    f.host->stop();
+    CHECK(f.host->not_ready_because() == "the server is draining");
+}
