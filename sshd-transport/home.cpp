@@ -189,7 +189,18 @@ void home_directory::announce(std::vector<listen_endpoint> const& bound)
         known += (local.port == 22 ? "localhost" : "[localhost]:" + std::to_string(local.port)) + " " + key + "\n";
     }
     write_file(path_ / "known_hosts", known, 0644);
-    write_file(path_ / "endpoint", to_string(local_endpoint(bound.front())) + "\n", 0644);
+    auto const first = local_endpoint(bound.front());
+    write_file(path_ / "endpoint", to_string(first) + "\n", 0644);
+    write_file(path_ / "ssh_config",
+               "# For OpenSSH on this machine: ssh -F " + (path_ / "ssh_config").string() + " bus\n"
+               "Host bus\n"
+               "    HostName " + first.address + "\n"
+               "    Port " + std::to_string(first.port) + "\n"
+               "    User " + first_line(path_ / "operator") + "\n"
+               "    IdentityFile \"" + (path_ / "operator_ed25519").string() + "\"\n"
+               "    IdentitiesOnly yes\n"
+               "    UserKnownHostsFile \"" + (path_ / "known_hosts").string() + "\"\n",
+               0644);
 }
 
 std::vector<std::string> home_directory::take_notes()

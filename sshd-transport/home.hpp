@@ -10,6 +10,7 @@
 ///     authorized_keys       further keys, if there is one (authorized_keys.hpp)
 ///     endpoint              ADDRESS:PORT by which this machine reaches the server; written at each start
 ///     known_hosts           the host key under that address; written at each start
+///     ssh_config            all of this for OpenSSH: ssh -F HOME/ssh_config bus; written at each start
 ///
 /// `main` owns it, on one thread. Everything throws std::runtime_error with a sentence when the file system will not.
 
@@ -53,7 +54,7 @@ public:
     /// Puts the pair in place; after the store has the key, so that a crash between leaves no key that does not open.
     void keep_operator();
 
-    /// Writes `endpoint` and `known_hosts`.
+    /// Writes `endpoint`, `known_hosts` and `ssh_config`.
     void announce(std::vector<listen_endpoint> const& bound);
 
     /// What was mended or could not be used, one sentence each, for the log. Empties it.

@@ -138,6 +138,11 @@ TEST_CASE("where this machine reaches the server is written for the local client
     auto const key = public_line(home.host_key());
     home.announce({{"0.0.0.0", 2222}, {"::", 22}});
     CHECK(slurp(home.path() / "endpoint") == "127.0.0.1:2222\n");
+    auto const config = slurp(home.path() / "ssh_config");
+    for (auto const* line : {"Host bus\n", " HostName 127.0.0.1\n", " Port 2222\n", " IdentitiesOnly yes\n"}) {
+        INFO(line);
+        CHECK(config.find(line) != std::string::npos);
+    }
     auto const known = slurp(home.path() / "known_hosts");
     for (auto const* name : {"[127.0.0.1]:2222 ", "[localhost]:2222 ", "::1 ", "localhost "}) {
         INFO(name);

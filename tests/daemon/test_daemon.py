@@ -185,6 +185,14 @@ class FirstStart(Case):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn(operator(), done.stdout)
 
+    def test_the_way_in_that_it_writes_for_openssh(self):
+        self.home = self.path("a home")  # a blank in the path
+        self.start()
+        done = subprocess.run(["ssh", "-F", f"{self.home}/ssh_config", "-o", "BatchMode=yes", "bus"], capture_output=True,
+                              text=True, timeout=TIMEOUT, stdin=subprocess.DEVNULL)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn(operator(), done.stdout)
+
     def test_keys_of_the_user_who_starts_it(self):
         os.mkdir(self.path(".ssh"))
         key = self.path(".ssh", "id_ed25519")
