@@ -8,6 +8,7 @@ fixed name or port.
 import atexit
 import collections
 import itertools
+import logging
 import os
 import re
 import shlex
@@ -26,6 +27,8 @@ warnings.filterwarnings("ignore")  # old ciphers that the SSH libraries name and
 import paramiko  # noqa: E402
 
 from links import CODECS, TIMEOUT, Link, ParamikoChannel, SshPipe  # noqa: E402
+
+logging.getLogger("paramiko").setLevel(logging.CRITICAL)  # a cut line is what we test, not news
 
 KEDGED = os.environ.get("KEDGED", "kedged")
 KEDGE = os.environ.get("KEDGE", "kedge")
@@ -226,18 +229,19 @@ class Server:
             raise
         return transport
 
-    def channel(self, transport, form="frames", reading=True, window=None):
-        """A link on a paramiko session."""
+    def channel(self, transport, form="frames", reading=True, window=None, owned=False):
+        """A link on a paramiko session; `owned`: the session ends with the link."""
         codec = CODECS[form]()
         channel = transport.open_session(window_size=window, timeout=TIMEOUT)
         channel.settimeout(TIMEOUT)
         channel.invoke_subsystem(codec.subsystem)
-        return self._greeted(Link(ParamikoChannel(channel), codec, reading), reading)
+        return self._greeted(Link(ParamikoChannel(channel, transport if owned else None), codec, reading), reading)
 
     def link(self, user, form="lines", key=None, options=()):
         """A link on a session of its own: lines through stock ssh, frames through paramiko."""
         if form == "frames":
-            return self.channel(self.session(user, key), form)
+            session = self.session(user, key)
+            return self.channel(session, form, owned=True)
         codec = CODECS[form]()
         argv = self.ssh_argv(user, codec.subsystem, key=key, options=("-s", *options))
         return self._greeted(Link(SshPipe(argv), codec), True)

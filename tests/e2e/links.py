@@ -95,7 +95,10 @@ class ParamikoChannel:
         return ""
 
     def close(self):
-        self._channel.close()
+        try:
+            self._channel.close()
+        except (EOFError, OSError):  # the line was cut already
+            pass
         if self._transport:
             self._transport.close()
 
