@@ -103,11 +103,17 @@ void core::step(link_event::any e, instant now, actions& out)
         return;
     if (auto* const operation = std::get_if<link_event::operation>(&e.what)) {
         counts_.operations.add_alone();
-        handle(*l, std::move(operation->what), operation->bytes, now, out);
+        if (!l->creating.empty() && !l->closed && names_one_of(l->creating, operation->what))
+            l->held.push_back(std::move(*operation));
+        else
+            handle(*l, std::move(operation->what), operation->bytes, now, out);
     } else if (auto const* const bytes = std::get_if<link_event::written>(&e.what)) {
         written(*l, bytes->bytes, now, out);
     } else if (std::holds_alternative<link_event::input_ended>(e.what)) {
-        input_ended(*l, now, out);
+        if (!l->held.empty())
+            l->held_end = true;
+        else
+            input_ended(*l, now, out);
     } else if (auto const* const gone = std::get_if<link_event::closed>(&e.what)) {
         closed(e.link, gone->written, now, out);
     } else if (auto* const request = std::get_if<link_event::admin_request>(&e.what)) {
@@ -144,6 +150,7 @@ void core::step(store_event::any e, instant now, actions& out)
                     answer_error(*l, w.what.id, failed->why, out);
                     credit(*l, w.credit);
                     answered(*l);
+                    go_on(*l, w.what.consumer, now, out);
                 }
         } else if (auto const reading = reads_.find(failed->request); reading != reads_.end()) {
             // Tried again when the consumer is next looked at; a second is long enough not to spin.

@@ -171,6 +171,9 @@ private:
     void consume(link&, op::consume&&, std::size_t bytes, instant, actions&);
     void attach(link&, consumer&, op::consume const&, instant, actions&);
     void consumer_created(store_event::consumer_created&&, instant, actions&);
+    /// The consumer of that name is there, or is refused: what the link said of it meanwhile takes effect.
+    void go_on(link&, std::string const& name, instant, actions&);
+    static bool names_one_of(std::vector<std::string> const& consumers, op::any const&);
     void detach(link&, op::detach&&, instant, actions&);
     void ack(link&, op::ack&&, std::size_t bytes, instant, actions&);
     void nak(link&, op::nak&&, instant, actions&);

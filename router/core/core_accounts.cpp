@@ -22,8 +22,11 @@ void core::publish_directory(actions& out)
         return std::find_if(users_.begin(), users_.end(), [&](auto const& u) { return u.name == name; });
     };
     for (auto const& u : file_users_)
-        if (in_store(u.name) == users_.end())
+        if (in_store(u.name) == users_.end()) {
             users.push_back(u);
+            if (users.back().role.empty())
+                users.back().role = role_user;
+        }
     keys.insert(keys.end(), file_keys_.begin(), file_keys_.end());
     directory_ = std::make_shared<account_directory const>(std::move(users), std::move(keys));
     out.directory = directory_;

@@ -67,6 +67,7 @@ void core::consume(link& l, op::consume&& what, std::size_t bytes, instant now, 
             if (creating.owner != l.who->user)
                 return refuse(error_code::denied, "consumer " + what.consumer + " of " + what.stream + " belongs to another user");
             ++l.unanswered;
+            l.creating.push_back(what.consumer);
             creating.waiters.push_back({l.id, std::move(what), bytes});
             return;
         }
@@ -84,6 +85,7 @@ void core::consume(link& l, op::consume&& what, std::size_t bytes, instant now, 
     entry.stream = of.state.id;
     entry.name = what.consumer;
     entry.owner = l.who->user;
+    l.creating.push_back(what.consumer);
     entry.waiters.push_back({l.id, std::move(what), bytes});
     out.requests.push_back(std::move(create));
 }
@@ -137,7 +139,32 @@ void core::consumer_created(store_event::consumer_created&& e, instant now, acti
                 answer_ok(*l, w.what.id, out);
             credit(*l, w.credit);
             answered(*l);
+            go_on(*l, w.what.consumer, now, out);
         }
+}
+
+bool core::names_one_of(std::vector<std::string> const& consumers, op::any const& operation)
+{
+    return std::visit(
+        [&](auto const& what) {
+            if constexpr (requires { what.consumer; })
+                return std::find(consumers.begin(), consumers.end(), what.consumer) != consumers.end();
+            else
+                return false;
+        },
+        operation);
+}
+
+void core::go_on(link& l, std::string const& name, instant now, actions& out)
+{
+    l.creating.erase(std::find(l.creating.begin(), l.creating.end(), name));
+    for (auto& waited : std::exchange(l.held, {}))
+        if (names_one_of(l.creating, waited.what))
+            l.held.push_back(std::move(waited));
+        else
+            handle(l, std::move(waited.what), waited.bytes, now, out);
+    if (l.held.empty() && std::exchange(l.held_end, false))
+        input_ended(l, now, out);
 }
 
 void core::detach(link& l, op::detach&& what, instant now, actions& out)
@@ -508,14 +535,18 @@ void core::remove_stream(stream& s, instant now, actions& out)
         stream_index_.remove(pattern, &s);
     for (auto& [request, f] : std::exchange(s.in_flight, {})) {
         store_queue_bytes_ -= f.message->cost();
-        if (f.node && !f.message->id().empty())
-            f.node->in_flight.erase(f.message->id());
+        if (f.node) {
+            --f.node->flights;
+            if (!f.message->id().empty())
+                f.node->in_flight.erase(f.message->id());
+        }
         failure const why{error_code::unknown_stream, "the stream " + s.name() + " was removed"};
         f.same.push_back({f.link, request});
         for (auto const& w : f.same)
             if (auto* const l = find(w.link))
                 answer_slot(w.link, id, w.request, encode_error(*l, f.message->id(), why), out);
     }
+    counts_.store_queue_bytes.set(store_queue_bytes_);
     for (auto const& [name, n] : nodes_)
         std::erase_if(n->last, [&](auto const& p) { return p.stream == id; });
     ++generation_;

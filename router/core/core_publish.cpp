@@ -11,11 +11,31 @@ namespace kedge {
 
 namespace {
 
+/// The same for every order of the headers: a JSON object has none. `headers` is compact, as the codec writes it, so a
+/// pair ends at every second string.
+std::uint64_t digest_of_headers(std::string_view headers)
+{
+    std::uint64_t sum = 0;
+    std::size_t strings = 0;
+    std::size_t begin = 1;
+    for (std::size_t at = 1; at < headers.size(); ++at) {
+        if (headers[at] != '"')
+            continue;
+        for (++at; at < headers.size() && headers[at] != '"'; ++at)
+            at += headers[at] == '\\';
+        if (++strings % 2 == 0) {
+            sum += XXH3_64bits(headers.data() + begin, at + 1 - begin);
+            begin = at + 2;  // past the comma
+        }
+    }
+    return sum;
+}
+
 /// Whether two publishes with one id are the same publish.
 std::uint64_t digest_of(message const& m)
 {
-    auto hash = XXH3_64bits(m.subject().data(), m.subject().size());
-    for (auto const part : {m.reply_to(), m.headers(), m.body()})
+    auto hash = XXH3_64bits(m.subject().data(), m.subject().size()) + digest_of_headers(m.headers());
+    for (auto const part : {m.reply_to(), m.body()})
         hash = XXH3_64bits_withSeed(part.data(), part.size(), hash);
     return hash;
 }
@@ -434,7 +454,7 @@ void core::append_failed(store_event::append_failed&& e, instant, actions& out)
         if (f.n) {
             auto& progress = f.node->of(e.stream);
             if (progress.epoch == f.epoch)  // else a later link has begun again already
-                progress.submitted = std::max(progress.stored, std::min(progress.submitted, f.n - 1));
+                progress.submitted = progress.stored;  // answers come in order: nothing below this n is still under way
             if (f.n <= progress.resent && progress.resent_by != f.link)
                 resent_by = find(progress.resent_by);
         }

@@ -44,6 +44,11 @@ struct link {
     bytes_ptr sender;            ///< "user/node" or "user/~SESSION"
     struct node* node = nullptr; ///< after a `hello` that named one
     bool spoke = false;          ///< an operation was seen: `hello` comes too late
+    /// Consumers whose creation this link waits for, by name. Operations take effect in the order sent: what names one of
+    /// them waits in `held`, which is bounded by the link's credit (it has not been given back).
+    std::vector<std::string> creating;
+    std::deque<link_event::operation> held;
+    bool held_end = false;       ///< the end of the input waits for them as well
     bool keepalive = false;
     std::uint64_t heard_ms = 0;  ///< steady clock
 
