@@ -30,7 +30,7 @@ struct row {
 
 enum class retention : unsigned char {
     limits,   ///< until age, bytes or count say so
-    interest  ///< also gone when every consumer of the stream is done with it
+    interest  ///< also gone when every consumer of the stream is done with it; while there is none, only the limits hold
 };
 
 struct stream_config {
@@ -156,7 +156,8 @@ struct remove_consumer {
     token request{};
     consumer_id consumer{};
 };
-/// Replaces the cursor; moves the named pending rows to the dead letters (copying the row). With a token: answered by `done`.
+/// Replaces the cursor; moves the named pending rows to the dead letters (copying the row; one that retention took before
+/// is left out). With a token: answered by `done`.
 struct save_cursor {
     struct death {
         message_seq seq = 0;
@@ -171,7 +172,8 @@ struct save_cursor {
 };
 
 /// Rows from `from` up that match `filter` (empty = all): at most `rows_max`, and about `bytes_max` (at least one row).
-/// Answered by `rows_read`, whose `next` says from where to go on.
+/// Answered by `rows_read`, whose `next` says from where to go on. One read looks at a bounded part of the stream: with a filter
+/// that matches little there may be few rows or none, and `end` is false.
 struct read {
     token request{};
     stream_id stream{};
@@ -219,7 +221,7 @@ struct remove_node {
     std::string name;
 };
 
-/// An online copy of the database into a new file; fails if the file exists. Goes on in slices (`maintain`).
+/// An online copy of the database into a new file; fails if the file exists. Goes on in slices (`maintain`), one at a time.
 struct backup {
     token request{};
     std::string path;
@@ -274,7 +276,7 @@ struct dead_listed {
     std::vector<dead_letter> letters;
     std::uint64_t total = 0;
 };
-/// Retention took rows, or a dead-letter count changed.
+/// Retention took rows.
 struct stream_trimmed {
     stream_id stream{};
     message_seq first = 0;
@@ -305,8 +307,10 @@ public:
     virtual store_contents load(std::uint64_t now_ms) = 0;
 
     /// Carries out the batch in order, commits and syncs once, and appends what came of it to `out`: the events of a
-    /// stream's appends in their order, `rows_arrived` gathered per stream and batch. Reads see the batch's writes.
-    /// Never throws for a full disk or an I/O error: the requests fail, and a later batch may succeed again.
+    /// stream's appends in their order, `rows_arrived` gathered per stream and batch at the place of the first row. Reads see
+    /// the writes that stand before them in the batch. Every request with a token has exactly one answer.
+    /// Never throws for a full disk or an I/O error: the appends fail, the other requests are tried once more without them,
+    /// and a later batch may succeed again.
     virtual void execute(std::vector<store_request::any> batch, std::vector<store_event::any>& out) = 0;
 
     /// One slice of housekeeping: retention, removed streams, the idempotency journal, a running backup, the WAL checkpoint.
