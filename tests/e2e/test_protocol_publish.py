@@ -1,8 +1,9 @@
 """§4.1 `pub` into streams: durable, idempotent by id, by rising `n`; §5.6."""
 
+import time
 import unittest
 
-from harness import Case
+from harness import Case, eventually
 
 
 class Durable(Case):
@@ -156,6 +157,36 @@ class SmallWindow(Case):
         self.publish(link, token + ".a", 1, first=6)
         self.assertEqual(link.ok("pub", "1", subject=token + ".a", id="p1")["seq"], 7)
         self.assertTrue(link.ok("pub", "6", subject=token + ".a", id="p6")["dup"])
+
+
+class ShortWindow(Case):
+    config = "[limits]\ndedupe_ms = 1000\n"
+
+    def test_window_ends(self):
+        """§4.1: within the window the id is known; afterwards it is stored anew."""
+        _, token = self.stream()
+        link = self.link(node="short")
+        self.assertEqual(link.welcome["dedupe"]["ms"], 1000)
+        start = time.monotonic()
+        link.ok("pub", "1", subject=token + ".a", id="one")
+
+        def forgotten():
+            return link.ok("pub", "1", subject=token + ".a", id="one")["seq"] == 2
+        eventually(forgotten, "the id is forgotten")
+        self.assertGreaterEqual(time.monotonic() - start, 0.95)
+
+
+class BoundedWindows(Case):
+    config = "[limits]\ndedupe_ids_total = 10\ndedupe_ids = 10\n"
+
+    def test_least_recently_used_node_first(self):
+        """§4.1: all windows together are bounded, the least recently used node first."""
+        _, token = self.stream()
+        old, new = self.link(node="old"), self.link(node="new")
+        self.publish(old, token + ".a", 5)
+        self.publish(new, token + ".a", 6)
+        self.assertTrue(all(n.get("dup") for n in self.publish(new, token + ".a", 6)))
+        self.assertEqual(old.ok("pub", "1", subject=token + ".a", id="p1")["seq"], 12)
 
 
 class ByNumber(Case):
