@@ -1,6 +1,7 @@
 #include "clients/cli/input.hpp"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -11,18 +12,16 @@ namespace kedge::cli {
 
 input::input(boost::asio::any_io_executor e) : executor_{e}
 {
+    // Only these can be waited for: files and such are always ready, and epoll does not take them.
+    struct stat what {};
+    if (::fstat(STDIN_FILENO, &what) != 0 ||
+        !(S_ISFIFO(what.st_mode) || S_ISSOCK(what.st_mode) || ::isatty(STDIN_FILENO) != 0))
+        return;
     // A descriptor of our own for the waiting; the reads are plain ones, for to make standard input non-blocking would
     // make it so for the shell too.
     int const fd = ::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
-    if (fd < 0)
-        return;  // closed: the first read says so
-    boost::system::error_code ec;
-    waiter_.emplace(e);
-    waiter_->assign(fd, ec);
-    if (ec) {  // epoll takes no files
-        ::close(fd);
-        waiter_.reset();
-    }
+    if (fd >= 0)
+        waiter_.emplace(e, fd);
 }
 
 void input::want()

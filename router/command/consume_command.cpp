@@ -94,7 +94,7 @@ public:
     void on_second(command_effects& fx) override
     {
         auto const third_s = std::max<std::uint64_t>(1, settings_.ack_wait_ms.value_or(ack_wait_ms_default) / 3000);
-        if (done_ || held_.empty() || ++seconds_ % third_s != 0)
+        if (++seconds_ % third_s != 0 || done_)
             return;
         for (auto const& m : held_) {
             op::working working;

@@ -20,7 +20,7 @@ void build(tree& t)
 
     auto* help = add(&t.root, "help", "Explain a command");
     auto words = std::make_shared<std::vector<std::string>>();
-    help->add_option("command", *words, "The command")->type_name("COMMAND")->expected(0, 2);
+    help->add_option("COMMAND", *words, "The command")->type_name("")->expected(0, 2);
     help->final_callback([&t, words] {
         t.chosen = nullptr;
         t.help_of = "help";
@@ -59,7 +59,7 @@ command_description describe(CLI::App const& app, tree const& t, std::set<CLI::O
     for (auto const* option : app.get_options()) {
         command_description::option o;
         if (option->get_positional()) {
-            o.value = option->get_type_name();
+            o.value = option->get_name();
         } else {
             for (auto const& name : option->get_snames())
                 o.names.push_back("-" + name);
@@ -132,10 +132,7 @@ parsed_command parse_command(std::span<std::string const> words, command_environ
     try {
         t.root.parse(std::move(reversed));
     } catch (CLI::CallForHelp const&) {
-        auto const* app = &t.root;
-        while (!app->get_subcommands().empty())
-            app = app->get_subcommands().front();
-        return command_stop{0, app->help(), ""};
+        return command_stop{0, t.root.help(), ""};  // of the command that was named
     } catch (CLI::ParseError const& e) {
         std::string at = "kedge";
         for (auto const* app = &t.root; !app->get_subcommands().empty();)
@@ -146,21 +143,24 @@ parsed_command parse_command(std::span<std::string const> words, command_environ
         return t.chosen(environment);
     auto const asked = split_words(t.help_of).value_or(std::vector<std::string>{});
     if (asked.empty())
-        return command_stop{2, "", t.root.help()};
+        return command_stop{2, "", t.root.help()};  // no command at all
     if (asked[0] == "man")
         return command_stop{0, manual_page(describe_commands(environment.remote)), ""};
     if (asked[0] == "completion") {
         auto const tree_of_all = describe_commands(environment.remote);
         return command_stop{0, asked[1] == "bash" ? bash_completion(tree_of_all) : zsh_completion(tree_of_all), ""};
     }
-    auto const* app = &t.root;
-    for (std::size_t i = 1; i < asked.size(); ++i) {
-        auto const subs = app->get_subcommands([&](CLI::App const* a) { return a->get_name() == asked[i]; });
-        if (subs.empty())
-            return command_stop{2, "", complaint("there is no command '" + asked[i] + "'", environment)};
-        app = subs.front();
+    // "help X" is "X --help".
+    std::vector<std::string> topic{asked.begin() + 1, asked.end()};
+    auto const* at = &t.root;
+    for (auto const& word : topic) {
+        auto const found = at->get_subcommands([&](CLI::App const* a) { return a->get_name() == word; });
+        if (found.empty())
+            return command_stop{2, "", complaint("there is no command '" + word + "'", environment)};
+        at = found.front();
     }
-    return command_stop{0, app->help(app == &t.root ? "" : "kedge"), ""};
+    topic.emplace_back("--help");
+    return parse_command(topic, environment);
 }
 
 }  // namespace kedge

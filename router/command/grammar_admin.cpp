@@ -11,12 +11,16 @@ namespace {
 struct admin_grammar {
     CLI::App* app;
     std::shared_ptr<admin_settings> settings = std::make_shared<admin_settings>();
+    /// What CLI11 cannot say about the options together; throws CLI::ParseError.
+    std::shared_ptr<std::function<void()>> verify = std::make_shared<std::function<void()>>();
 
     admin_grammar(tree& tr, CLI::App* parent, char const* name, char const* text) : app{add(parent, name, text)}
     {
         settings->call.name = parent == &tr.root ? name : parent->get_name() + ' ' + name;
         app->add_flag("--json", settings->json, "Print the answer as JSON");
-        app->final_callback([&tr, s = settings] {
+        app->final_callback([&tr, s = settings, v = verify] {
+            if (*v)
+                (*v)();
             tr.chosen = [s](command_environment const& e) { return make_admin(*s, e); };
         });
     }
@@ -28,8 +32,8 @@ struct admin_grammar {
     {
         auto s = settings;
         auto* option = app->add_option_function<std::string>(
-            name, [s, key, convert](std::string const& v) { s->call.args[key] = convert(v); }, text);
-        option->type_name(shown);
+            argument_name(name, shown), [s, key, convert](std::string const& v) { s->call.args[key] = convert(v); }, text);
+        shown_as(option, shown);
         return c != nullptr ? must(option, c) : option;
     }
     CLI::Option* list(char const* name, char const* shown, char const* key, char const* text, check c,
@@ -37,7 +41,7 @@ struct admin_grammar {
     {
         auto s = settings;
         auto* option = app->add_option_function<std::vector<std::string>>(
-            name,
+            argument_name(name, shown),
             [s, key, convert](std::vector<std::string> const& all) {
                 auto array = nlohmann::json::array();
                 for (auto const& v : all)
@@ -45,7 +49,7 @@ struct admin_grammar {
                 s->call.args[key] = std::move(array);
             },
             text);
-        option->type_name(shown);
+        shown_as(option, shown);
         repeated(option, name);
         return c != nullptr ? must(option, c) : option;
     }
@@ -106,10 +110,10 @@ void add_accounts(tree& t)
     one_of(t, rule_add.arg("action", "ACTION", "action", "publish or subscribe", nullptr)->required(),
            {"publish", "subscribe"});
     rule_add.arg("pattern", "PATTERN", "pattern", "Subjects; {user} stands for the user's name", nullptr)->required();
-    rule_add.app->callback([of_user, of_role] {
+    *rule_add.verify = [of_user, of_role] {
         if (of_user->count() + of_role->count() == 0)
             throw CLI::RequiredError{"--user or --role"};
-    });
+    };
     admin_grammar{t, rule, "list", "List the rules, the built-in ones too"};
     admin_grammar rule_remove{t, rule, "remove", "Remove a rule"};
     rule_remove.arg("id", "ID", "id", "As 'rule list' shows it", check_positive, as_number)->required();

@@ -18,7 +18,7 @@ void add_publish(tree& t)
     auto x = std::make_shared<texts>();
     auto* app = add(&t.root, "pub", "Publish a message, or one a line of standard input");
     value(app, "subject", "SUBJECT", s->subject, "Where to", check_subject)->required();
-    app->add_option("text", s->text, "The message; '-' reads standard input, a message a line")->type_name("TEXT");
+    app->add_option("TEXT", s->text, "The message; '-' reads standard input, a message a line")->type_name("");
     value(app, "--chunk", "BYTES", x->chunk, "With '-': a message every so many bytes, whatever they are", check_size);
     values(app, "--header", "NAME:VALUE", s->headers, "A header of each message (repeatable)", check_header);
     value(app, "--reply-to", "SUBJECT", s->reply_to, "Where answers are wanted", check_subject);

@@ -87,16 +87,26 @@ CLI::Option* must(CLI::Option* option, check c)
 
 CLI::Option* value(CLI::App* app, char const* name, char const* shown, std::string& to, char const* text, check c)
 {
-    auto* option = app->add_option(name, to, text)->type_name(shown);
+    auto* option = shown_as(app->add_option(argument_name(name, shown), to, text), shown);
     return c != nullptr ? must(option, c) : option;
 }
 
 CLI::Option* values(CLI::App* app, char const* name, char const* shown, std::vector<std::string>& to, char const* text,
                     check c)
 {
-    auto* option = app->add_option(name, to, text)->type_name(shown);
+    auto* option = shown_as(app->add_option(argument_name(name, shown), to, text), shown);
     repeated(option, name);
     return c != nullptr ? must(option, c) : option;
+}
+
+std::string argument_name(char const* name, char const* shown)
+{
+    return std::string_view{name}.starts_with("-") ? name : shown;
+}
+
+CLI::Option* shown_as(CLI::Option* option, char const* shown)
+{
+    return option->type_name(option->get_positional() ? "" : shown);
 }
 
 CLI::Option* repeated(CLI::Option* option, char const* name)

@@ -61,6 +61,9 @@ CLI::Option* value(CLI::App*, char const* name, char const* shown, std::string& 
 /// An option that may come again, or the positional arguments that follow.
 CLI::Option* values(CLI::App*, char const* name, char const* shown, std::vector<std::string>& to, char const* text,
                     check = nullptr);
+/// A positional argument goes by what is shown of it; an option has a name, and what is shown is its value.
+std::string argument_name(char const* name, char const* shown);
+CLI::Option* shown_as(CLI::Option*, char const* shown);
 /// What makes `values` of any option.
 CLI::Option* repeated(CLI::Option*, char const* name);
 CLI::Option* one_of(tree&, CLI::Option*, std::vector<std::string> words);

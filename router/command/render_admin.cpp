@@ -31,8 +31,8 @@ constexpr std::array stream_columns{
     column{"STREAM", "stream"},      column{"SUBJECTS", "subjects", form::list},
     column{"FIRST", "first_seq", form::number}, column{"LAST", "last_seq", form::number},
     column{"MESSAGES", "messages", form::number}, column{"SIZE", "bytes", form::size},
-    column{"MAX AGE", "max_age_ms", form::duration}, column{"MAX SIZE", "max_bytes", form::size},
-    column{"MAX MESSAGES", "max_msgs", form::number}, column{"RETENTION", "retention"},
+    column{"MAX AGE", "max_age_ms", form::duration, true}, column{"MAX SIZE", "max_bytes", form::size, true},
+    column{"MAX MESSAGES", "max_msgs", form::number, true}, column{"RETENTION", "retention"},
     column{"CONSUMERS", "consumers", form::number}};
 
 constexpr std::array consumer_columns{
@@ -41,7 +41,7 @@ constexpr std::array consumer_columns{
     column{"NEXT", "next_seq", form::number}, column{"PENDING", "pending", form::number},
     column{"LAG", "lag", form::number},       column{"LINKS", "links", form::number},
     column{"DEAD", "dead", form::number},     column{"ACK WAIT", "ack_wait_ms", form::duration},
-    column{"MAX DELIVER", "max_deliver", form::number}};
+    column{"MAX DELIVER", "max_deliver", form::number, true}};
 
 constexpr std::array dead_columns{
     column{"SEQ", "seq", form::number}, column{"SUBJECT", "subject"},

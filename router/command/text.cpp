@@ -166,6 +166,8 @@ std::string render_field(nlohmann::json const& row, column const& c)
     auto const number = [&]() -> std::uint64_t {
         return found->is_number() ? found->get<std::uint64_t>() : 0;
     };
+    if (c.zero_is_none && found->is_number() && number() == 0)
+        return "-";
     switch (c.form) {
     case field_form::size:
         return format_size(number());

@@ -36,6 +36,7 @@ struct column {
     std::string_view title;
     std::string_view field;  ///< of the row's object; missing or null is shown as "-"
     field_form form = field_form::text;
+    bool zero_is_none = false;  ///< 0 = no limit: shown as "-"
 };
 
 std::string render_field(nlohmann::json const& row, column const&);
