@@ -6,6 +6,7 @@
 #include <deque>
 #include <span>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "router/protocol/ids.hpp"
@@ -33,8 +34,13 @@ public:
     void finish(message_seq, outcome);
     /// The program gives it back: the next delivery is shown.
     void release(message_seq);
-    /// The server has committed that these were finished: they will not come again.
+    /// Of these, what the server has delivered on this link and waits for: only an ack of those is sure to count (one of a
+    /// message that was not delivered yet, after the server's own restart, is ignored).
+    std::vector<message_seq> awaited(std::span<message_seq const>) const;
+    /// The server has committed that these, which it awaited, are finished: they will not come again.
     void confirmed(std::span<message_seq const>);
+    /// Nothing is delivered on the next link yet.
+    void link_down() { here_.clear(); }
 
     /// What `upto` covers: everything in hand up to the last delivery of that seq, in the order of delivery.
     std::vector<message_seq> held_upto(message_seq) const;
@@ -43,7 +49,10 @@ public:
     std::size_t finished() const noexcept { return finished_.size(); }
 
 private:
+    void drop(message_seq);
+
     std::deque<message_seq> held_;  // in the order of delivery
+    std::unordered_set<message_seq> here_;  // delivered on this link, neither confirmed nor given back
     message_seq highest_ = 0;       // ever delivered
     std::unordered_map<message_seq, outcome> finished_;
     std::deque<message_seq> finished_order_;  // for the bound; may name what is no longer in `finished_`

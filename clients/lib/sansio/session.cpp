@@ -85,8 +85,11 @@ result<void> session::submit(op::any what)
                 last != nullptr && last->upto == 0 && ack->upto == 0 && last->consumer == ack->consumer &&
                 last->stream == ack->stream && last->seqs.size() + ack->seqs.size() <= ack_seqs_max) {
                 last->seqs.insert(last->seqs.end(), ack->seqs.begin(), ack->seqs.end());
+                auto const awaited = awaited_of(*ack);
+                queue_.back().confirms.insert(queue_.back().confirms.end(), awaited.begin(), awaited.end());
                 return {};
             }
+        e.confirms = awaited_of(*ack);
     } else if (auto* nak = std::get_if<op::nak>(&what)) {
         if (auto* l = ledger_of(nak->stream, nak->consumer))
             l->release(nak->seq);
@@ -208,6 +211,12 @@ ledger* session::ledger_of(std::string const& stream, std::string const& consume
     return nullptr;
 }
 
+std::vector<message_seq> session::awaited_of(op::ack const& ack)
+{
+    auto const* const l = ledger_of(ack.stream, ack.consumer);
+    return l != nullptr ? l->awaited(ack.seqs) : std::vector<message_seq>{};
+}
+
 /// False if there is nothing to say to the server.
 bool session::take_ack(op::ack& ack)
 {
@@ -280,7 +289,7 @@ bool session::keep(entry& e, bool was_sent)
                    [](op::quit const&) { return true; },
                    [&](op::ack const&) {
                        // What the program does not wait for is said again when the message comes again.
-                       e.resent = true;
+                       e.confirms.clear();
                        return !e.ours && !e.id.empty();
                    },
                    [&](op::unsubscribe const&) {
@@ -308,6 +317,8 @@ void session::link_down(std::uint64_t)
     state_ = state::waiting;
     decoder_.reset();
     control_.clear();
+    for (auto& [key, l] : ledgers_)
+        l.link_down();
     std::deque<entry> kept;
     auto const take = [&](std::deque<entry>& from, bool was_sent) {
         for (auto& e : from) {

@@ -96,11 +96,11 @@ private:
         std::string stream;  ///< of a numbered publish
         std::size_t cost = 0;
         bool ours = false;     ///< the id is the session's: the answer is not the program's
-        bool resent = false;   ///< was sent on an earlier link too
         bool refused = false;  ///< got an error that a later try may not get
         bool done = false;     ///< answered; leaves when it is the oldest
         std::uint64_t refused_ms = 0;  ///< the first time
         failure why;
+        std::vector<message_seq> confirms;  ///< of an ack: what its `ok` confirms
 
         bool answered() const noexcept { return !id.empty() || numbered(); }
         bool numbered() const noexcept { return !stream.empty(); }
@@ -120,6 +120,7 @@ private:
     void fall(op::any const&);
     std::vector<standing>::iterator find_standing(op::any const&);
     bool take_ack(op::ack&);
+    std::vector<message_seq> awaited_of(op::ack const&);
     ledger* ledger_of(std::string const& stream, std::string const& consumer);
     bool keep(entry&, bool was_sent);
     void forget(entry const&);

@@ -132,9 +132,9 @@ result<void> session::on_ok(notice::ok&& ok)
     bool const ours = e->ours;
     if (e->is_publish())
         recovery_.tries = recovery_.active ? recovery_.tries : 0;
-    else if (auto const* ack = std::get_if<op::ack>(&e->what); ack != nullptr && !e->resent) {
+    else if (auto const* ack = std::get_if<op::ack>(&e->what); ack != nullptr) {
         if (auto* l = ledger_of(ack->stream, ack->consumer))
-            l->confirmed(ack->seqs);
+            l->confirmed(e->confirms);
     } else if (auto const found = find_standing(e->what);
                found != standing_.end() && !std::holds_alternative<op::unsubscribe>(e->what) &&
                !std::holds_alternative<op::detach>(e->what)) {
@@ -216,6 +216,7 @@ void session::on_msg(notice::msg&& m)
         ack.consumer = m.consumer;
         ack.stream = m.stream;
         ack.seqs = {m.seq};
+        e.confirms = ack.seqs;
         e.what = std::move(ack);
         break;
     }
