@@ -1,0 +1,110 @@
+#include "tests/command/harness.hpp"
+
+using namespace kedge;
+
+TEST_CASE("answers of the router, for people and as JSON")
+{
+    struct row {
+        char const* line;
+        char const* data;
+        std::vector<char const*> shown;  ///< pieces that the output has, in order
+    };
+    static row const rows[] = {
+        {"user add alice", "{}", {"user alice may log in"}},
+        {"user list", R"({"users":[{"name":"alice","role":"bot","keys":2,"sessions":1,"added_ms":1795248000000,"source":"store","removed":true}]})",
+         {"USER", "ROLE", "KEYS", "alice", "bot", "2", "1", "2026-11-21 08:00:00", "store", "yes"}},
+        {"user list", R"({"users":[]})", {"no users"}},
+        {"user remove alice", "{}", {"user alice is removed"}},
+        {"key add alice K", "{}", {"user alice has the key"}},
+        {"key list", R"({"keys":[{"user":"a","type":"ssh-ed25519","fingerprint":"SHA256:x","comment":"c","role":"","from":["10.0.0.0/8"],"expires_ms":0,"added_ms":0,"source":"file"}]})",
+         {"FINGERPRINT", "SHA256:x", "10.0.0.0/8", "file"}},
+        {"key remove a SHA256:x", "{}", {"no longer has the key"}},
+        {"rule add --user a deny publish x", R"({"id":4})", {"rule 4 holds"}},
+        {"rule list", R"({"rules":[{"id":4,"effect":"deny","action":"publish","user":"a","pattern":"x","builtin":false}]})",
+         {"ID", "EFFECT", "4", "deny", "publish", "a", "x"}},
+        {"rule remove 4", "{}", {"rule 4 is removed"}},
+        {"stream add S --subjects a", "{}", {"stream S stores"}},
+        {"stream list", R"({"streams":[{"stream":"S","subjects":["a"],"first_seq":1,"last_seq":2,"messages":2,"bytes":10,"max_age_ms":604800000,"max_bytes":0,"max_msgs":0,"retention":"limits","consumers":1}]})",
+         {"STREAM", "S", "10 B", "7d", "limits"}},
+        {"stream show S", R"({"stream":"S","subjects":["a","b"],"first_seq":1})", {"STREAM", "S", "SUBJECTS", "a,b"}},
+        {"stream edit S", "{}", {"stream S is changed"}},
+        {"stream remove S", "{}", {"stream S is removed"}},
+        {"consumer list", R"({"consumers":[]})", {"no consumers"}},
+        {"consumer show S c", R"({"stream":"S","consumer":"c","ack_wait_ms":30000,"max_deliver":0})", {"CONSUMER", "c", "ACK WAIT", "30s"}},
+        {"consumer remove S c", "{}", {"consumer c of S is removed"}},
+        {"dead list S c", R"({"dead":[{"seq":3,"subject":"a","from":"u","time_ms":0,"died_ms":0,"tries":5,"reason":"why","size":7}],"total":9})",
+         {"SEQ", "REASON", "3", "why", "1 of 9"}},
+        {"dead show S c 3", R"({"seq":3,"subject":"a","headers":{"A":"b"},"data":"hello\u001b"})", {"SEQ", "3", "A: b", "hello\\x1b"}},
+        {"dead replay S c", R"({"count":2})", {"2 will be delivered again"}},
+        {"dead drop S c 3", R"({"count":1})", {"1 dropped"}},
+        {"backup /x", R"({"path":"/x","bytes":2048})", {"/x: 2.0 KiB"}},
+        {"status",
+         R"({"server":"kedge/1","uptime_ms":60000,"sessions":1,"links":2,"nodes":3,"streams":[{"stream":"S"}],"consumers":[{"consumer":"c"}],"metrics":{"published":5,"denied":0},"why":["consumer c is behind"]})",
+         {"kedge/1", "up 1m", "1 thing is not well", "consumer c is behind", "1 sessions, 2 links, 3 nodes", "STREAM", "S", "CONSUMER",
+          "c", "published", "5"}},
+        {"status", R"({"server":"kedge/1","why":[]})", {"all is well"}},
+    };
+    for (auto const& r : rows) {
+        INFO(r.line);
+        admin_result const answer{0, nlohmann::json::parse(r.data), {}};
+        runner c{r.line};
+        c.begin();
+        auto const fx = c.admin(answer);
+        CHECK(fx.exit_status == 0);
+        CHECK(fx.error.empty());
+        std::size_t at = 0;
+        for (auto const* piece : r.shown) {
+            INFO("'" << piece << "' in:\n" << fx.out);
+            auto const found = fx.out.find(piece, at);
+            REQUIRE(found != std::string::npos);
+            at = found;
+        }
+        runner json{std::string{r.line} + " --json"};
+        json.begin();
+        auto const as_json = json.admin(answer);
+        CHECK(nlohmann::json::parse(as_json.out) == answer.data);
+    }
+}
+
+TEST_CASE("status shows no metric that is zero")
+{
+    runner c{"status"};
+    c.begin();
+    auto const out = c.admin({0, nlohmann::json::parse(R"({"metrics":{"denied":0,"seen":1}})"), {}}).out;
+    CHECK(out.find("denied") == std::string::npos);
+    CHECK(out.find("seen") != std::string::npos);
+}
+
+TEST_CASE("a refusal is exit 1 and its sentence on standard error")
+{
+    runner c{"stream remove S --json"};
+    c.begin();
+    auto const fx = c.admin({1, nullptr, "there is no stream S"});
+    CHECK(fx.exit_status == 1);
+    CHECK(fx.out.empty());
+    CHECK(fx.error == "kedge: there is no stream S\n");
+}
+
+TEST_CASE("backup -: the file is the output")
+{
+    command_environment remote;
+    remote.remote = true;
+    runner c{"backup -", remote};
+    c.begin();
+    auto const fx = c.admin({0, {{"path", "/home/x.tmp"}}, {}});
+    CHECK(fx.stream_file == "/home/x.tmp");
+    CHECK(fx.out.empty());
+    CHECK(fx.exit_status == 0);
+}
+
+TEST_CASE("answers that are not what they should be do no harm")
+{
+    for (auto const* line : {"status", "user list", "stream show S", "dead show S c 1", "dead list S c", "rule add --user a allow publish x",
+                             "backup /x"})
+        for (auto const* data : {"null", "[]", "5", "\"x\"", "{}", R"({"users":5,"dead":{},"why":7,"metrics":[],"streams":"x","headers":[1]})"}) {
+            INFO(line << " " << data);
+            runner c{line};
+            c.begin();
+            CHECK(c.admin({0, nlohmann::json::parse(data), {}}).exit_status == 0);
+        }
+}
