@@ -10,9 +10,6 @@ namespace {
 
 id_windows::bounds window_bounds(limits const& l) { return {l.dedupe_ms, l.dedupe_ids, l.dedupe_ids_total}; }
 
-/// What a link may have unread of everything, in multiples of what stops plain deliveries.
-constexpr std::uint64_t answers_factor = 4;
-
 /// The store itself is not well: not just a request that cannot be met.
 bool is_trouble(error_code code) { return code == error_code::store_full || code == error_code::internal; }
 
@@ -103,7 +100,8 @@ void core::step(link_event::any e, instant now, actions& out)
         return;
     if (auto* const operation = std::get_if<link_event::operation>(&e.what)) {
         counts_.operations.add_alone();
-        if (!l->creating.empty() && !l->closed && names_one_of(l->creating, operation->what))
+        l->heard_ms = now.steady_ms;
+        if (must_wait(*l, operation->what))
             l->held.push_back(std::move(*operation));
         else
             handle(*l, std::move(operation->what), operation->bytes, now, out);
@@ -296,6 +294,27 @@ void core::drain(instant now, actions& out)
         }
 }
 
+bool core::must_wait(link& l, op::any const& operation)
+{
+    if (l.closed)
+        return false;
+    // A full outbox stops the reading: what is asked for by few bytes may be answered by many.
+    l.stalled = l.stalled || l.unsent() >= config_.limits.link_unsent_bytes;
+    return l.stalled || (!l.creating.empty() && names_one_of(l.creating, operation));
+}
+
+void core::release_held(link& l, instant now, actions& out)
+{
+    l.stalled = false;
+    for (auto& waited : std::exchange(l.held, {}))
+        if (must_wait(l, waited.what))
+            l.held.push_back(std::move(waited));
+        else
+            handle(l, std::move(waited.what), waited.bytes, now, out);
+    if (l.held.empty() && std::exchange(l.held_end, false))
+        input_ended(l, now, out);
+}
+
 // --- Outputs ---------------------------------------------------------------------------------------------------------
 
 void core::send(link& to, bytes_ptr bytes, actions& out)
@@ -303,9 +322,6 @@ void core::send(link& to, bytes_ptr bytes, actions& out)
     if (to.closed)
         return;
     to.handed += bytes->size();
-    // Answers are bounded by what was asked, but for a peer that asks for much with little and does not read.
-    if (to.unsent() > answers_factor * config_.limits.link_unsent_bytes)
-        slow_.push_back(to.id);
     out.outputs.push_back({to.id, link_output::data{std::move(bytes)}});
 }
 

@@ -173,6 +173,9 @@ private:
     void consumer_created(store_event::consumer_created&&, instant, actions&);
     /// The consumer of that name is there, or is refused: what the link said of it meanwhile takes effect.
     void go_on(link&, std::string const& name, instant, actions&);
+    /// Whether an operation has to be held back, and what was held back if it need not be any more.
+    bool must_wait(link&, op::any const&);
+    void release_held(link&, instant, actions&);
     static bool names_one_of(std::vector<std::string> const& consumers, op::any const&);
     void detach(link&, op::detach&&, instant, actions&);
     void ack(link&, op::ack&&, std::size_t bytes, instant, actions&);

@@ -158,13 +158,7 @@ bool core::names_one_of(std::vector<std::string> const& consumers, op::any const
 void core::go_on(link& l, std::string const& name, instant now, actions& out)
 {
     l.creating.erase(std::find(l.creating.begin(), l.creating.end(), name));
-    for (auto& waited : std::exchange(l.held, {}))
-        if (names_one_of(l.creating, waited.what))
-            l.held.push_back(std::move(waited));
-        else
-            handle(l, std::move(waited.what), waited.bytes, now, out);
-    if (l.held.empty() && std::exchange(l.held_end, false))
-        input_ended(l, now, out);
+    release_held(l, now, out);
 }
 
 void core::detach(link& l, op::detach&& what, instant now, actions& out)

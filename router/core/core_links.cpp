@@ -38,7 +38,6 @@ void core::open(link_id id, link_event::opened&& e, instant now, actions& out)
 
 void core::handle(link& l, op::any&& operation, std::size_t bytes, instant now, actions& out)
 {
-    l.heard_ms = now.steady_ms;
     if (l.closed || (l.finishing && l.finish_code == error_code::quit)) {
         credit(l, bytes);
         return;
@@ -258,9 +257,6 @@ void core::answer_pongs(link& l, actions& out)
 
 void core::who(link& l, op::who const& what, actions& out)
 {
-    // A few bytes ask for many: who does not read the answers gets no more of them.
-    if (l.unsent() >= config_.limits.link_unsent_bytes / 2)
-        return answer_error(l, what.id, {error_code::quota, "read what was sent first: " + std::to_string(l.unsent()) + " bytes wait"}, out);
     send(l, notice::reply{what.id, "$sys", admin_->who(l, what.what).dump()}, out);
 }
 
@@ -337,9 +333,11 @@ void core::closed(link_id id, std::uint64_t written, instant now, actions& out)
     counts_.links.set(links_.size());
 }
 
-void core::written(link& l, std::uint64_t bytes, instant, actions&)
+void core::written(link& l, std::uint64_t bytes, instant now, actions& out)
 {
     l.written += bytes;
+    if (l.stalled && l.unsent() <= config_.limits.link_unsent_bytes / 2)
+        release_held(l, now, out);
     for (auto const* const a : l.attachments)
         changed_.insert(a->of->id());
 }

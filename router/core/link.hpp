@@ -45,8 +45,10 @@ struct link {
     struct node* node = nullptr; ///< after a `hello` that named one
     bool spoke = false;          ///< an operation was seen: `hello` comes too late
     /// Consumers whose creation this link waits for, by name. Operations take effect in the order sent: what names one of
-    /// them waits in `held`, which is bounded by the link's credit (it has not been given back).
+    /// them waits in `held`, and so does everything while the outbox is full. `held` is bounded by the link's credit, which
+    /// has not been given back.
     std::vector<std::string> creating;
+    bool stalled = false;        ///< by a full outbox, until half of it is written
     std::deque<link_event::operation> held;
     bool held_end = false;       ///< the end of the input waits for them as well
     bool keepalive = false;
