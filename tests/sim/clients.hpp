@@ -19,6 +19,8 @@ public:
 
     /// Reads what has arrived, then does one thing of its choice.
     void turn(world&, random_source&);
+    /// Only reads what has arrived.
+    void rest(world& w, random_source& random) { poll(w, random); }
     /// From here on nothing goes wrong: finish what was begun. Returns whether it is done.
     virtual bool finish(world&, random_source&) = 0;
     void drop(world&);

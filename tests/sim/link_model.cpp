@@ -31,13 +31,11 @@ asked& link_model::ask(asked a)
 
 void link_model::forget_answered()
 {
-    while (asked_.size() > 1 && (asked_.front().answered || asked_.front().id.empty())) {
+    while (asked_.size() > 1 && (asked_.front().answered || asked_.front().id.empty()))
         asked_.pop_front();
-        ++forgotten_;
-    }
 }
 
-asked& link_model::answered(std::string const& answer_id, std::optional<error_code> refused, bool pong)
+asked& link_model::answered(std::string const& answer_id, std::optional<error_code> refused, bool pong, bool dup)
 {
     auto const at = std::find_if(asked_.begin(), asked_.end(), [&](auto const& a) { return !a.answered && a.id == answer_id; });
     if (at == asked_.end())
@@ -52,25 +50,50 @@ asked& link_model::answered(std::string const& answer_id, std::optional<error_co
                 && !asked_[i].id.empty())
                 fail("publish " + answer_id + " is answered before publish " + asked_[i].id + ", which was sent earlier");
         for (auto const& s : stuck_)
-            if (s.stream == at->stream && refused != s.code && refused != error_code::bad_request
-                && refused != error_code::denied)
+            if (s == at->stream && !refused && !dup)  // what was stored before the failure may be told
                 fail("publish " + answer_id + " is not refused like the one before it on this stream, but no ping was answered");
         if (refused && sticks_to_stream(*refused)
-            && std::none_of(stuck_.begin(), stuck_.end(), [&](auto const& s) { return s.stream == at->stream; }))
-            stuck_.push_back({at->stream, *refused, 0});
+            && std::find(stuck_.begin(), stuck_.end(), at->stream) == stuck_.end())
+            stuck_.push_back(at->stream);
     }
     if (pong) {
         for (std::size_t i = 0; i < position; ++i)
             if (!asked_[i].answered && !asked_[i].id.empty() && !asked_[i].may_wait)
                 fail("pong " + answer_id + " overtakes the answer to " + asked_[i].id);
-        stuck_.clear();
     }
     at->answered = true;
     at->refused = refused;
     return *at;
 }
 
-void link_model::anonymous_error(error_code) { ++anonymous_errors; }
+void link_model::ponged(std::string const& answer_id)
+{
+    if (!answer_id.empty())
+        answered(answer_id, std::nullopt, true);
+    stuck_.clear();
+}
+
+asked const* link_model::waits_at_once() const
+{
+    auto const at = std::find_if(asked_.begin(), asked_.end(), [](auto const& a) {
+        return !a.answered && !a.id.empty() && !a.may_wait && a.what != asked::kind::ping;
+    });
+    return at == asked_.end() ? nullptr : &*at;
+}
+
+bool link_model::must_wait(op::any const& operation) const
+{
+    return std::visit(
+        [&](auto const& what) {
+            if constexpr (requires { what.consumer; })
+                return std::any_of(asked_.begin(), asked_.end(), [&](auto const& a) {
+                    return !a.answered && a.what == asked::kind::consume && a.name == what.consumer;
+                });
+            else
+                return false;
+        },
+        operation);
+}
 
 void link_model::stored(notice::stored const& told)
 {

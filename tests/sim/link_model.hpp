@@ -54,43 +54,39 @@ public:
     std::uint64_t written = 0;    ///< of these, told to the core as written
     std::uint64_t given = 0;      ///< bytes of operations handed to the core
     std::uint64_t credited = 0;
-    std::size_t anonymous_errors = 0;
+    /// What names a consumer that this link is creating waits until it exists.
+    std::deque<op::any> held;
+    bool held_end = false;  ///< the end of the input waits as well
 
     /// "user/node" or "user/~SESSION".
     std::string sender() const { return who->user + '/' + (node.empty() ? '~' + who->session : node); }
     bool subscribes(std::string_view subject) const;
 
     asked& ask(asked);
-    /// The last operation given.
-    asked const& last() const { return asked_.back(); }
+    /// An operation that is answered at once, but still waits for its answer; null = none.
+    asked const* waits_at_once() const;
+    /// Whether the operation names a consumer whose `consume` was not answered yet.
+    bool must_wait(op::any const&) const;
 
     /// Feeds outputs; calls `hear(notice, end)` for each whole notice.
     template <class Hear>
     void said(std::string_view bytes, Hear&& hear);
 
     /// Finds what the answer belongs to and checks its turn. Throws `violation`.
-    asked& answered(std::string const& id, std::optional<error_code> refused, bool pong);
-    /// An error without id.
-    void anonymous_error(error_code);
+    asked& answered(std::string const& id, std::optional<error_code> refused, bool pong = false, bool dup = false);
+    void ponged(std::string const& id);
     void stored(notice::stored const&);
     bool all_answered() const;
     std::string first_unanswered() const;
 
 private:
     [[noreturn]] void fail(std::string const& what) const;
-    void check_turn(std::size_t position) const;
     void forget_answered();
 
     notice_decoder decoder_;
     std::deque<asked> asked_;  // the oldest that are answered are forgotten
-    struct stuck {
-        stream_id stream{};
-        error_code code{};
-        std::uint64_t since = 0;  // operations given when the error was said
-    };
-    std::vector<stuck> stuck_;
+    std::vector<stream_id> stuck_;  // a publish failed there: so must all that follow, until a ping is answered
     std::map<std::string, std::uint64_t> last_stored_;
-    std::uint64_t forgotten_ = 0;
 };
 
 template <class Hear>

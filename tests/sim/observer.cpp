@@ -65,7 +65,7 @@ void observer::committed(store_event::any const& e, instant now)
     } else if (auto const* const trimmed = std::get_if<store_event::stream_trimmed>(&e)) {
         journal_.add([&] { return "  store: trims to " + std::to_string(trimmed->first); });
         auto& l = messages.log_of(trimmed->stream);
-        if (l.config.keep == retention::interest && l.config.max_age_ms + l.config.max_bytes + l.config.max_msgs == 0)
+        if (!coarse_ && l.config.keep == retention::interest && l.config.max_age_ms + l.config.max_bytes + l.config.max_msgs == 0)
             for (auto const& [key, c] : consumers_)
                 if (key.first == l.config.name)
                     c.check_trimmed(trimmed->first);
@@ -90,7 +90,9 @@ void observer::loaded(store_contents const& contents, instant now)
     }
     for (auto const& c : contents.consumers) {
         std::pair const key{messages.log_of(c.config.stream).config.name, c.config.name};
-        if (auto const known = consumers_.find(key); known != consumers_.end())
+        if (auto const known = consumers_.find(key); known != consumers_.end() && coarse_)
+            continue;
+        else if (known != consumers_.end())
             known->second.restarted(c, now);
         else
             consumers_.emplace(key, consumer_model{c, messages, now});
@@ -106,7 +108,6 @@ void observer::loaded(store_contents const& contents, instant now)
 
 void observer::before(link_event::any const& e, instant now)
 {
-    handling_ = false;
     if (auto const* const opened = std::get_if<link_event::opened>(&e.what)) {
         links_.emplace(std::piecewise_construct, std::forward_as_tuple(e.link),
                        std::forward_as_tuple(e.link, opened->who, opened->form));
@@ -117,17 +118,23 @@ void observer::before(link_event::any const& e, instant now)
         return;
     if (auto const* const operation = std::get_if<link_event::operation>(&e.what)) {
         l->given += operation->bytes;
-        errors_before_ = l->anonymous_errors;
-        if (l->ended || l->finishing)
+        if (auto const* const p = std::get_if<op::publish>(&operation->what))
+            ++messages.of(p->message->body()).open_sends;
+        if (l->ended || l->finishing || coarse_)
             return;
-        handling_ = true;
-        asked_of(*l, operation->what, now);
+        if (l->must_wait(operation->what))
+            l->held.push_back(operation->what);
+        else
+            take(*l, operation->what, now);
     } else if (auto const* const written = std::get_if<link_event::written>(&e.what)) {
         l->written += written->bytes;
     } else if (std::holds_alternative<link_event::input_ended>(e.what)) {
-        l->finishing = true;
-        for (auto& [key, c] : consumers_)
-            c.released(l->id, std::nullopt, batch_);
+        if (coarse_)
+            return;
+        if (!l->held.empty())
+            l->held_end = true;
+        else
+            take_end(*l);
     } else if (auto const* const closed = std::get_if<link_event::closed>(&e.what)) {
         let_go(*l, closed->written);
         l->ended = true;
@@ -135,7 +142,46 @@ void observer::before(link_event::any const& e, instant now)
     }
 }
 
-void observer::asked_of(link_model& l, op::any const& what, instant now)
+void observer::take_end(link_model& l)
+{
+    l.finishing = true;
+    for (auto& [key, c] : consumers_)
+        c.released(l.id, std::nullopt, batch_);
+}
+
+void observer::take_held(link_model& l, instant now)
+{
+    for (auto& next : std::exchange(l.held, {}))
+        if (l.must_wait(next))
+            l.held.push_back(std::move(next));
+        else
+            take(l, next, now);
+    if (l.held.empty() && std::exchange(l.held_end, false))
+        take_end(l);
+}
+
+bool observer::may_publish(link_model const& l, std::string_view subject) const
+{
+    if (subject.starts_with("inbox."))
+        return false;
+    return !subject.starts_with("$sys.") || l.who->role == role_operator;
+}
+
+void observer::take(link_model& l, op::any const& what, instant now)
+{
+    if (std::holds_alternative<op::quit>(what)) {
+        take_end(l);
+        return;
+    }
+    auto const& a = l.ask(asked_of(l, what, now));
+    if (a.what == asked::kind::publish && a.stream == stream_id{}) {
+        auto const& m = *messages.at(a.number).message;
+        if (may_publish(l, m.subject()) && a.n == 0)  // n counts in a stream
+            expect(m.subject(), {a.number, 0, false, l.sender()}, l.id);
+    }
+}
+
+asked observer::asked_of(link_model& l, op::any const& what, instant now)
 {
     asked a;
     if (auto const* const h = std::get_if<op::hello>(&what)) {
@@ -153,8 +199,7 @@ void observer::asked_of(link_model& l, op::any const& what, instant now)
         a.name = u->pattern;
         a.extra = u->group;
     } else if (auto const* const p = std::get_if<op::publish>(&what)) {
-        auto& m = messages.of(p->message->body());
-        ++m.open_sends;
+        auto const& m = messages.of(p->message->body());
         a.what = asked::kind::publish;
         a.id = p->message->id();
         a.number = m.number;
@@ -210,47 +255,26 @@ void observer::asked_of(link_model& l, op::any const& what, instant now)
             a.may_wait = true;
     } else if (auto const* const c = std::get_if<op::call>(&what)) {
         a.id = c->message->id();
-    } else if (std::holds_alternative<op::quit>(what)) {
-        l.finishing = true;
-        for (auto& [key, c] : consumers_)
-            c.released(l.id, std::nullopt, batch_);
-        handling_ = false;
-        return;
     }
-    l.ask(std::move(a));
+    return a;
 }
 
-void observer::after(link_event::any const& e, instant)
+void observer::after(link_event::any const& e)
 {
     auto* const l = model(e.link);
     if (!l)
         return;
-    if (std::holds_alternative<link_event::closed>(e.what)) {
-        // What the core would still say to it cannot be told from what it says later: both are for nobody.
-        links_.erase(e.link);
-        return;
-    }
-    if (!handling_)
-        return;
-    auto const& a = l->last();
-    bool const refused = a.refused || (a.id.empty() && l->anonymous_errors != errors_before_);
-    if (a.what == asked::kind::subscribe && !refused) {
-        link_model::subscription const wanted{a.name, a.extra};
-        if (std::find(l->subscriptions.begin(), l->subscriptions.end(), wanted) == l->subscriptions.end())
-            l->subscriptions.push_back(wanted);
-    } else if (a.what == asked::kind::unsubscribe && !refused) {
-        std::erase(l->subscriptions, link_model::subscription{a.name, a.extra});
-    } else if (a.what == asked::kind::publish && a.stream == stream_id{} && !refused) {
-        expect(messages.at(a.number).message->subject(), {a.number, 0, false, l->sender()}, l->id);
-    }
-    if (!a.id.empty() && !a.answered && !a.may_wait && a.what != asked::kind::ping)
-        throw violation{"link " + std::to_string(static_cast<std::uint64_t>(l->id)) + ": " + a.id + " was not answered in its turn"};
+    if (std::holds_alternative<link_event::closed>(e.what))
+        links_.erase(e.link);  // what the core would still say to it is for nobody
+    else if (auto const* const late = l->waits_at_once(); late && !l->ended)
+        throw violation{"link " + std::to_string(static_cast<std::uint64_t>(l->id)) + ": " + late->id
+                        + " was not answered in its turn"};
 }
 
 void observer::after(store_event::any const& e)
 {
     auto const* const rows = std::get_if<store_event::rows_arrived>(&e);
-    if (!rows)
+    if (!rows || coarse_)
         return;
     for (auto const& arrival : rows->rows) {
         arrived_[rows->stream] = arrival.stored.seq;

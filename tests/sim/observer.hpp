@@ -25,7 +25,11 @@ public:
         std::uint64_t end = 0;
     };
 
-    observer(limits const& bounds, journal& lines) : messages{bounds.dedupe_ms}, limits_{bounds}, journal_{lines} {}
+    /// `coarse`: see settings.
+    observer(limits const& bounds, bool coarse, journal& lines)
+        : messages{bounds.dedupe_ms}, limits_{bounds}, coarse_{coarse}, journal_{lines}
+    {
+    }
 
     ledger messages;
 
@@ -38,7 +42,7 @@ public:
     // --- The core: begin_batch, then pairs of before/after, then finished, then end_batch ----------------------------------
     void begin_batch() { ++batch_; }
     void before(link_event::any const&, instant now);
-    void after(link_event::any const&, instant now);
+    void after(link_event::any const&);
     void before(store_event::any const&) {}
     void after(store_event::any const&);
     void ticked(instant now);
@@ -47,7 +51,9 @@ public:
     void end_batch();
 
     // --- At the end ----------------------------------------------------------------------------------------------------
-    /// Everybody was answered, every credit was given back, every consumer named in `drained` has had everything.
+    /// Everybody who is still there was answered and every credit was given back.
+    void check_answered() const;
+    /// Besides: every consumer named in `drained` has had everything, every reliable publish is stored.
     void check_settled(std::vector<std::string> const& drained) const;
     link_model const* find(link_id) const;
     /// (stream, consumer) of all that there are.
@@ -70,26 +76,27 @@ private:
 
     link_model* model(link_id);
     consumer_model* consumer(std::string const& stream, std::string const& name);
-    void asked_of(link_model&, op::any const&, instant now);
+    void take(link_model&, op::any const&, instant now);
+    void take_end(link_model&);
+    void take_held(link_model&, instant now);
+    asked asked_of(link_model&, op::any const&, instant now);
+    bool may_publish(link_model const&, std::string_view subject) const;
     void expect(std::string_view subject, delivery, link_id publisher);
     void let_go(link_model&, std::optional<std::uint64_t> written);
     void hear(link_model&, notice::any const&, instant now);
-    void hear_answer(link_model&, asked const&, notice::ok const*, instant now);
+    void hear_ok(link_model&, asked const&, notice::ok const&);
     void hear_welcome(link_model&, notice::welcome const&);
     void hear_msg(link_model&, notice::msg const&, instant now);
     std::string describe(link_id, notice::any const&) const;
 
     limits limits_;
+    bool coarse_;
     journal& journal_;
     std::uint64_t batch_ = 0;
     std::uint64_t deliveries_ = 0;
     std::map<link_id, link_model> links_;
     std::map<std::pair<std::string, std::string>, consumer_model> consumers_;  // (stream, name)
     std::map<stream_id, message_seq> arrived_;                               // what the core has been told of each log
-
-    // Of the operation that is being handled.
-    std::size_t errors_before_ = 0;
-    bool handling_ = false;
 
     // Of this batch.
     std::map<link_id, std::vector<delivery>> expected_, emitted_;

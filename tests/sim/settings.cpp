@@ -6,7 +6,10 @@ settings::settings(std::uint64_t number) : seed{number}
 {
     random_source random{number * 0x2545f4914f6cdd1d + 1};
     // Limits small enough to be met, each in some of the runs.
-    if (random.percent(40))
+    coarse = random.percent(8);
+    if (coarse)
+        bounds.link_unsent_bytes = random.between(1, 8) * 512;
+    else if (random.percent(40))
         bounds.link_unsent_bytes = random.between(2, 16) * 1024;
     bounds.link_inflight_bytes = random.percent(40) ? random.between(1, 4) * 1024 : 1024 * 1024;
     if (random.percent(30))

@@ -16,6 +16,9 @@ struct settings {
     std::uint64_t seed = 0;
     struct limits bounds;
     std::vector<stream_config> streams;
+    /// Outboxes so small that links stall all the time: which operation takes effect when can no longer be told from outside,
+    /// so only the log, the reliable clients and the end of the run are checked.
+    bool coarse = false;
     bool retention = false;  ///< rows go before every consumer has had them
 
     std::size_t steps = 0;

@@ -62,10 +62,25 @@ public:
         }
     }
 
-    // Nothing goes wrong any more: now everything that was promised must come true.
-    void settle()
+    // Nothing goes wrong and nobody asks for anything new: all that was asked must be answered.
+    void calm_down()
     {
         world_.disk.fail(memory_store::fault::none);
+        for (int round = 0, quiet = 0; round < 500 && quiet < 20; ++round) {
+            for (auto& c : clients_)
+                c->rest(world_, random_);
+            for (auto& c : wild_)
+                c->rest(world_, random_);
+            world_.settle(random_);
+            quiet = world_.busy_with().empty() ? quiet + 1 : 0;
+            world_.advance(quiet ? 100 : 5);
+        }
+        world_.watch.check_answered();
+    }
+
+    // Now everything that was promised must come true.
+    void settle()
+    {
         for (auto& c : wild_)
             c->drop(world_);
         std::vector<std::unique_ptr<drainer>> drainers;
@@ -130,6 +145,7 @@ outcome simulate(std::uint64_t seed, std::size_t history_lines, tamper t)
     try {
         run r{plan, lines, std::move(t)};
         r.live();
+        r.calm_down();
         r.settle();
         what = r.result();
     } catch (violation const& broken) {

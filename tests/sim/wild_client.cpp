@@ -87,13 +87,16 @@ void wild_client::publish(world& w, random_source& random)
     message::parts parts;
     std::string id;
     std::uint64_t n = 0;
-    if (!published_.empty() && random.percent(5))
-        id = messages.at(random.pick(published_)).message->id();  // another message under an old id
-    else if (random.percent(60))
-        id = "m" + std::to_string(messages.made());
-    else if (named_ && random.percent(30))
-        n = messages.made() + 1;
     parts.subject = random.pick(subjects);
+    if (!published_.empty() && random.percent(5)) {  // another message under an old id
+        auto const& old = *messages.at(random.pick(published_)).message;
+        id = old.id();
+        parts.subject = old.subject();
+    } else if (random.percent(60)) {
+        id = "m" + std::to_string(messages.made());
+    } else if (named_ && random.percent(30)) {
+        n = messages.made() + 1;
+    }
     parts.id = id;
     if (random.percent(10))
         parts.reply_to = "q.reply";
@@ -124,7 +127,13 @@ void wild_client::consume(world& w, random_source& random)
     // Mostly the same for one name, or hardly anybody could attach.
     c.ack_wait_ms = random.percent(90) ? 1000 + 1000 * (c.consumer[1] - '0') : 5000;
     c.max_deliver = random.percent(90) ? (c.consumer[1] - '0') * 2 : 1;
+    auto const consumer = c.consumer;
     tell(w, std::move(c));
+    if (random.percent(10)) {  // without waiting for the answer
+        tell(w, op::detach{next_id("detach"), consumer, {}});
+        if (random.percent(20))
+            tell(w, op::quit{});
+    }
 }
 
 void wild_client::answer_delivery(world& w, random_source& random)
