@@ -54,9 +54,10 @@ void raise_descriptors(std::uint64_t wanted_sessions)
     limit.rlim_cur = limit.rlim_max;
     if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) ::getrlimit(RLIMIT_NOFILE, &limit);
     auto const sessions = limit.rlim_cur > reserve ? (limit.rlim_cur - reserve) / 2 : 0;
-    log_info({}, "{} file descriptors allow {} sessions; limits.sessions is {}", limit.rlim_cur, sessions, wanted_sessions);
-    if (sessions < wanted_sessions)
-        log_warning({}, "limits.sessions is above what the file descriptors allow: raise the hard limit (ulimit -Hn, LimitNOFILE)");
+    if (sessions >= wanted_sessions)
+        return log_info({}, "{} file descriptors allow {} sessions; limits.sessions is {}", limit.rlim_cur, sessions, wanted_sessions);
+    log_warning({}, "{} file descriptors allow {} sessions, limits.sessions is {}: raise the hard limit (ulimit -Hn, LimitNOFILE)",
+                limit.rlim_cur, sessions, wanted_sessions);
 }
 
 std::vector<std::string_view> refusal_names()
