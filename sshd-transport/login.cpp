@@ -86,17 +86,10 @@ void session::check_admission()
         expires_ms_ = decision.expires_ms;
         return;
     }
-    phase_ = phase::leaving;
-    // The whole must be over within a second, the time between two ticks included.
-    leave_by_ms_ = steady_ms() + std::min<std::uint64_t>(bounds().bye_ms, 700);
-    for (auto const& each : channels_) {
-        if (auto* const speaker = each->speaker())
-            speaker->revoke();
-        else
-            each->finish(1);
-    }
+    for (auto const& each : channels_)
+        if (auto* const speaker = each->speaker()) speaker->revoke();
     log_info({.session = who_->session, .link = {}, .user = who_->user, .address = address_}, "access revoked");
-    kick();
+    leave("your access was revoked");
 }
 
 }  // namespace kedge

@@ -183,7 +183,7 @@ void session::settle()
 {
     if (!all_flushed()) return;
     for (auto const& each : channels_) each->flushed();
-    if (phase_ == phase::leaving && channels_.empty()) end("your access was revoked");
+    if (phase_ == phase::leaving && channels_.empty()) end(farewell_);
 }
 
 bool session::sound()
@@ -233,7 +233,7 @@ void session::tick(std::uint64_t now_ms)
         if (now_ms - since_ms_ >= bounds().login_grace_ms) end("you did not log in in time", refusal::grace);
         return;
     }
-    if (phase_ == phase::leaving && now_ms >= leave_by_ms_) return end("your access was revoked");
+    if (phase_ == phase::leaving && now_ms >= leave_by_ms_) return end(farewell_);
     if (expires_ms_ != 0 && wall_ms() >= expires_ms_) check_admission();
     if (std::any_of(channels_.begin(), channels_.end(), [](auto const& each) { return each->ending(); })) kick();
     show_life(now_ms);
@@ -257,6 +257,18 @@ void session::doom(std::string_view message, std::optional<refusal> why) noexcep
     if (!doomed_.empty()) return;
     doomed_ = message;
     doomed_why_ = why;
+}
+
+void session::leave(std::string_view farewell)
+{
+    if (!logged_in()) return end(farewell);
+    if (phase_ == phase::leaving) return;
+    phase_ = phase::leaving;
+    farewell_ = farewell;
+    // The whole must be over within a second, the time between two ticks included.
+    leave_by_ms_ = steady_ms() + std::min<std::uint64_t>(bounds().bye_ms, 700);
+    for (auto const& each : channels_) each->finish(1);
+    kick();
 }
 
 void session::end(std::string_view message, std::optional<refusal> why)

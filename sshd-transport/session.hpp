@@ -1,7 +1,7 @@
 #pragma once
 /// One SSH connection, from the accepted socket to its end: the pump that drives libssh from Asio.
 ///
-///     handshake ──keys exchanged──> login ──a key signed──> live ──revoked──> leaving
+///     handshake ──keys exchanged──> login ──a key signed──> live ──revoked, stop──> leaving
 ///         └────────────────────────────┴──────────────────────┴──────────────────┴──> ended
 ///
 /// libssh reads and writes; Asio only says "ready" (on a duplicate of the socket, since libssh owns its own). Everything
@@ -39,6 +39,8 @@ public:
     void tick(std::uint64_t now_ms);
     /// The accounts, or the time, changed: whoever is not admitted any more gets `bye` `revoked`.
     void check_admission();
+    /// Lets every channel be closed by both sides, so that the client has read all that was said, then ends; within a second.
+    void leave(std::string_view farewell);
     /// Ends at once; tells the client why, if it can be told. `why` is what a connection that has not logged in is to blame
     /// for, if anything.
     void end(std::string_view message, std::optional<refusal> why = std::nullopt);
@@ -109,6 +111,7 @@ private:
     std::uint64_t heard_ms_ = 0;
     std::uint64_t ignore_ms_ = 0;
     std::uint64_t leave_by_ms_ = 0;
+    std::string farewell_;
     std::string doomed_;
     std::optional<refusal> doomed_why_;
 };

@@ -54,7 +54,7 @@ void transport_thread::stop()
     if (!thread_.joinable()) return;
     boost::asio::post(loop_, [this] {
         stopping_ = true;
-        for (auto const& [id, each] : sessions_) each->end("the server stops");
+        for (auto const& [id, each] : sessions_) each->leave("the server stops");
     });
     thread_.join();
 }
