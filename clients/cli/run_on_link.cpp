@@ -39,7 +39,8 @@ public:
     {
         client_.on_connected([this](notice::welcome const&) { connected(); });
         client_.on_disconnected([this](std::string const& why) {
-            if (std::exchange(up_, false))
+            up_ = false;
+            if (!std::exchange(told_, true))  // once a loss, not once a try
                 say("kedge: " + why + "; trying again\n");
         });
         client_.on_ended([this](std::string const& why) {
@@ -65,7 +66,7 @@ public:
     }
 
 private:
-    /// A server that is not there is told at once; one that was there is waited for.
+    /// A server that is not there may be starting: it is tried for a while.
     client_options first_try(client_options o) const
     {
         if (auto const hello = command_->hello()) {
@@ -73,13 +74,14 @@ private:
             if (!hello->client.empty())
                 o.client = hello->client;
         }
-        o.give_up_after = std::chrono::milliseconds{1};
+        o.give_up_after = timeout_;
         return o;
     }
 
     void connected()
     {
         up_ = true;
+        told_ = false;
         // A command that was asked to wait for messages waits; one that was to do something says when it cannot.
         client_.give_up_after(command_->waits_for_messages() ? std::chrono::milliseconds{0} : timeout_);
     }
@@ -189,6 +191,7 @@ private:
     std::optional<int> status_;
     bool begun_ = false;
     bool up_ = false;
+    bool told_ = false;
     bool flush_posted_ = false;
 };
 

@@ -292,23 +292,23 @@ struct ssh_connection::impl {
         hand_over();
         if (user != nullptr)
             write_out();
-        // A write may have read: what came with it would wait for bytes that never follow.
-        if (user != nullptr && !(inbox.empty() && error_inbox.empty()))
-            more = true;
         in_turn = false;
         if (user == nullptr)
             return;
-        if ((channel_closed || ssh_channel_is_closed(channel) != 0) && inbox.empty() && error_inbox.empty()) {
-            end(std::nullopt);
-            return;
+        // A write may have read; and while paused, what was read waits.
+        bool const unread = !inbox.empty() || !error_inbox.empty();
+        bool const connected = ssh_is_connected(session.get()) != 0 &&
+                               (ssh_get_status(session.get()) & (SSH_CLOSED | SSH_CLOSED_ERROR)) == 0;
+        if (!unread) {
+            if (channel_closed || (!connected && exit_status))
+                return end(std::nullopt);
+            if (!connected)
+                return end(ssh_failure{trouble::lost, "the connection to " + to_string(to) + " was lost"});
         }
-        if (ssh_is_connected(session.get()) == 0 || (ssh_get_status(session.get()) & (SSH_CLOSED | SSH_CLOSED_ERROR)) != 0) {
-            end(ssh_failure{trouble::lost, "the connection to " + to_string(to) + " was lost"});
-            return;
-        }
-        if (more)
+        if ((more || unread) && !paused)
             post_turn(self);
-        arm(self);
+        if (connected)
+            arm(self);
     }
 
     void hand_over()
