@@ -47,7 +47,7 @@ void add_connection(CLI::App& app, connection_options& o, std::string& timeout, 
     files.insert(app.get_option("--known-hosts"));
     app.add_flag("--accept-new", o.accept_new, "Trust a server that is not known yet, and remember its key");
     app.add_flag("--no-agent", o.no_agent, "Do not ask the SSH agent for keys");
-    value(&app, "--timeout", "TIME", timeout, "How long to try to reach the server (10s)", check_duration);
+    value(&app, "--timeout", "TIME", timeout, "How long to try to reach the server (5s)", check_duration);
     app.add_flag("--version", o.version, "Print the version");
 }
 

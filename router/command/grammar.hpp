@@ -38,7 +38,7 @@ struct connection_options {
     std::string known_hosts;
     bool accept_new = false;
     bool no_agent = false;
-    std::uint64_t timeout_ms = 10'000;
+    std::uint64_t timeout_ms = 5'000;
     bool version = false;
     std::vector<std::string> words;  ///< the command
 };

@@ -2,6 +2,9 @@
 
 #include "router/command/grammar.hpp"
 
+#include <algorithm>
+#include <string_view>
+
 namespace kedge {
 namespace {
 
@@ -19,6 +22,9 @@ std::string escaped(std::string_view text)
         else
             out += c;
     }
+    // Old troffs read Latin-1.
+    for (std::size_t at = 0; (at = out.find("…", at)) != out.npos;)
+        out.replace(at, std::string_view{"…"}.size(), "...");
     return out;
 }
 
@@ -32,14 +38,16 @@ std::string synopsis(command_description const& d, std::string const& path)
                                     : "\\fB" + escaped(o.names.back()) + "\\fR \\fI" + escaped(o.value) + "\\fR";
         if (!o.required)
             text = "[" + text + "]";
-        line += ' ' + text + (o.repeats ? "…" : "");
+        line += ' ' + text + (o.repeats ? "..." : "");
     }
     return line + " [\\fIoptions\\fR]";
 }
 
-void option_list(command_description const& d, std::string& out)
+void option_list(command_description const& d, std::string& out, bool with_help)
 {
     for (auto const& o : d.options) {
+        if (!with_help && std::find(o.names.begin(), o.names.end(), "--help") != o.names.end())
+            continue;  // said once, at the top
         out += ".TP\n";
         std::string tag;
         for (auto const& name : o.names)
@@ -56,7 +64,7 @@ void command_list(command_description const& d, std::string const& path, std::st
         auto const name = path.empty() ? sub.name : path + ' ' + sub.name;
         if (sub.commands.empty()) {
             out += ".SS " + synopsis(sub, name) + '\n' + escaped(sub.text) + ".\n";
-            option_list(sub, out);
+            option_list(sub, out, false);
         } else {
             command_list(sub, name, out);
         }
@@ -77,7 +85,7 @@ std::string manual_page(command_description const& root)
                       "\nWithout \\fB\\-\\-to\\fR it talks to the server of this machine, with the key that the server made "
                       "for its operator. Every command but \\fBconsume \\-\\-exec\\fR works through plain ssh too.\n"
                       ".SH OPTIONS\nThey stand before the command.\n";
-    option_list(root, out);
+    option_list(root, out, true);
     out += ".SH COMMANDS\n";
     command_list(root, "", out);
     out += ".SH DURATIONS, SIZES AND TIMES\n"
