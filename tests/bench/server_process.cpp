@@ -62,7 +62,7 @@ server_process::server_process(std::filesystem::path const& program, std::filesy
     if (::pipe2(output, O_CLOEXEC) != 0)
         throw std::system_error{errno, std::generic_category(), "pipe2"};
     std::vector<std::string> arguments{program.string(), "--home", home_.string(), "--listen", "127.0.0.1:0", "--config",
-                                       (home_ / "bench.toml").string(), "--log-level", "warn"};
+                                       (home_ / "bench.toml").string(), "--log-level", "warning"};
     std::vector<char*> argv;
     for (auto& argument : arguments)
         argv.push_back(argument.data());

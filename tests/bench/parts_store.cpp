@@ -1,0 +1,119 @@
+// What the database makes of batches: appends, one sync each; and reading them back.
+#include <cstdlib>
+#include <filesystem>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include <benchmark/benchmark.h>
+
+#include "router/store/sqlite/sqlite_store.hpp"
+
+namespace {
+
+using namespace kedge;
+
+constexpr std::uint64_t now_ms = 1'700'000'000'000;
+
+// Below KEDGE_BENCH_FOLDER: on the disk to be measured, which /tmp may not be.
+class database {
+public:
+    database()
+    {
+        char const* const parent = std::getenv("KEDGE_BENCH_FOLDER");
+        std::string name = (std::filesystem::path{parent ? parent : "."} / "store-XXXXXX").string();
+        if (::mkdtemp(name.data()) == nullptr)
+            throw std::runtime_error{"cannot make a folder in " + name};
+        folder_ = name;
+        store_ = std::make_unique<sqlite_store>((folder_ / "kedge.db").string(), limits{});
+        store_->load(now_ms);
+        std::vector<store_request::any> batch;
+        stream_config config;
+        config.name = "BENCH";
+        config.subjects = {"d.>"};
+        batch.emplace_back(store_request::create_stream{token{1}, config});
+        run(std::move(batch));
+    }
+    ~database()
+    {
+        store_.reset();
+        std::error_code ignored;
+        std::filesystem::remove_all(folder_, ignored);
+    }
+
+    std::vector<store_event::any> run(std::vector<store_request::any> batch)
+    {
+        std::vector<store_event::any> out;
+        store_->execute(std::move(batch), out);
+        return out;
+    }
+
+    void append(std::size_t count)
+    {
+        static std::string const body(128, 'x');
+        static auto const sender = shared_bytes::copy_of("bench/node");
+        std::vector<store_request::any> batch;
+        for (std::size_t i = 0; i < count; ++i) {
+            auto const id = std::to_string(++last_);
+            message::parts parts;
+            parts.subject = "d.fill";
+            parts.id = id;
+            parts.body = body;
+            store_request::append a;
+            a.request = token{last_};
+            a.stream = stream_id{1};
+            a.epoch = 1;
+            a.time_ms = now_ms;
+            a.sender = sender;
+            a.named = true;
+            a.digest = last_;
+            a.message = message::make(parts);
+            batch.emplace_back(std::move(a));
+        }
+        benchmark::DoNotOptimize(run(std::move(batch)));
+    }
+
+private:
+    std::filesystem::path folder_;
+    std::unique_ptr<sqlite_store> store_;
+    std::uint64_t last_ = 1'000'000'000;
+};
+
+void store_append(benchmark::State& state)
+{
+    database db;
+    auto const count = static_cast<std::size_t>(state.range(0));
+    for (auto _ : state)
+        db.append(count);
+    state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations() * count));
+}
+BENCHMARK(store_append)->ArgName("batch")->Arg(1)->Arg(100)->Arg(10'000)->UseRealTime();
+
+void store_read(benchmark::State& state)
+{
+    constexpr message_seq rows = 100'000;
+    database db;
+    for (message_seq i = 0; i < rows; i += 10'000)
+        db.append(10'000);
+    message_seq from = 1;
+    std::size_t total = 0;
+    for (auto _ : state) {
+        store_request::read read;
+        read.request = token{1};
+        read.stream = stream_id{1};
+        read.from = from;
+        std::vector<store_request::any> batch;
+        batch.emplace_back(std::move(read));
+        for (auto const& e : db.run(std::move(batch)))
+            if (auto const* const found = std::get_if<store_event::rows_read>(&e)) {
+                total += found->rows.size();
+                from = found->end ? 1 : found->next;
+            }
+    }
+    state.SetItemsProcessed(static_cast<std::int64_t>(total));
+}
+BENCHMARK(store_read)->UseRealTime();
+
+}  // namespace
+
+BENCHMARK_MAIN();
