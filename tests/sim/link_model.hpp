@@ -65,7 +65,7 @@ public:
     asked& ask(asked);
     /// An operation that is answered at once, but still waits for its answer; null = none.
     asked const* waits_at_once() const;
-    /// Whether the operation names a consumer whose `consume` was not answered yet.
+    /// Whether the operation names a consumer whose `consume` was not answered yet, or would end the link before those that do.
     bool must_wait(op::any const&) const;
 
     /// Feeds outputs; calls `hear(notice, end)` for each whole notice.

@@ -34,7 +34,7 @@ TEST_CASE("the router keeps its promises whatever happens around it")
 {
     auto const single = number_from("KEDGE_SIM_SEED", 0);
     auto const first = single ? single : number_from("KEDGE_SIM_FIRST", 1);
-    auto const count = single ? 1 : number_from("KEDGE_SIM_SEEDS", 2'500);
+    auto const count = single ? 1 : number_from("KEDGE_SIM_SEEDS", 6'000);
     std::uint64_t deliveries = 0, messages = 0, lives = 0;
     std::vector<std::pair<std::uint64_t, std::string>> broken;
     for (std::uint64_t seed = first; seed < first + count; ++seed) {

@@ -119,24 +119,29 @@ void world::drop(wire& w)
 
 // --- The router's thread ---------------------------------------------------------------------------------------------------
 
-// What the transport may hand over now: a link's operations wait while too much of them is not credited.
-std::uint64_t world::submittable(wire const& w) const
+// Whether the transport may hand over this operation now: not while too much of the link's is not credited. Besides, the core
+// lets operations wait while the outbox is full, and nobody could tell from outside until when: how that ends is seen in
+// coarse runs only.
+bool world::may_submit(wire const& w, link_event::operation const& o) const
 {
-    std::uint64_t count = 0, bytes = w.inflight;
+    if (w.gone)
+        return true;
+    if (w.inflight > 0 && w.inflight + o.bytes > plan.bounds.link_inflight_bytes)
+        return false;
     auto const* const seen = watch.find(w.id);
-    bool const full = seen && seen->handed - seen->written >= plan.bounds.link_unsent_bytes;
-    for (auto const& e : w.to_server) {
-        if (auto const* const o = std::get_if<link_event::operation>(&e)) {
-            // The core would let it wait, and nobody could tell until when. How that ends is seen in coarse runs.
-            if (full && !plan.coarse && count == 0)
-                break;
-            if (!w.gone && bytes > 0 && bytes + o->bytes > plan.bounds.link_inflight_bytes)
-                break;
-            bytes += o->bytes;
-        }
-        ++count;
-    }
-    return count;
+    return plan.coarse || !seen || seen->handed - seen->written < plan.bounds.link_unsent_bytes;
+}
+
+// The next event; what was written is told although operations wait that were read before.
+std::deque<link_event::body>::iterator world::next_event(wire& w) const
+{
+    auto const front = w.to_server.begin();
+    if (front == w.to_server.end())
+        return front;
+    auto const* const o = std::get_if<link_event::operation>(&*front);
+    if (!o || may_submit(w, *o))
+        return front;
+    return std::find_if(front, w.to_server.end(), [](auto const& e) { return std::holds_alternative<link_event::written>(e); });
 }
 
 void world::turn_router(random_source& random)
@@ -158,8 +163,8 @@ void world::turn_router(random_source& random)
     };
 
     std::vector<link_id> ready;
-    for (auto const& [id, w] : wires_)
-        if (submittable(w) != 0)
+    for (auto& [id, w] : wires_)
+        if (next_event(w) != w.to_server.end())
             ready.push_back(id);
     lines.add([&] { return "router turn at " + std::to_string(now.steady_ms); });
     for (auto count = random.between(1, 12); count != 0; --count) {
@@ -167,15 +172,15 @@ void world::turn_router(random_source& random)
         if (from_links) {
             auto const at = random.below(ready.size());
             auto& w = wires_.at(ready[at]);
-            if (submittable(w) == 0) {  // its outbox has filled since
+            auto const next = next_event(w);
+            if (next == w.to_server.end()) {
                 ready.erase(ready.begin() + static_cast<std::ptrdiff_t>(at));
                 continue;
             }
-            link_event::any e{w.id, std::move(w.to_server.front())};
-            w.to_server.pop_front();
+            link_event::any e{w.id, std::move(*next)};
+            w.to_server.erase(next);
             if (auto const* const o = std::get_if<link_event::operation>(&e.what))
                 w.inflight += o->bytes;
-            bool const last = std::holds_alternative<link_event::closed>(e.what);
             lines.add([&] {
                 return "  link " + std::to_string(static_cast<std::uint64_t>(e.link)) + ": event " + std::to_string(e.what.index())
                     + (std::holds_alternative<link_event::operation>(e.what)
@@ -192,8 +197,6 @@ void world::turn_router(random_source& random)
             core_->step(std::move(e), now, todo);
             look();
             watch.after(copy);
-            if (last || submittable(w) == 0)
-                ready.erase(ready.begin() + static_cast<std::ptrdiff_t>(at));
         } else if (!from_store_.empty()) {
             auto const e = std::move(from_store_.front());
             from_store_.pop_front();
@@ -364,13 +367,13 @@ void world::advance(std::uint64_t steady_ms, std::uint64_t wall_extra_ms)
     now.wall_ms += steady_ms + wall_extra_ms;
 }
 
-std::string world::busy_with() const
+std::string world::busy_with()
 {
     if (!to_store_.empty() || !from_store_.empty())
         return "the store";
-    for (auto const& [id, w] : wires_) {
+    for (auto& [id, w] : wires_) {
         std::string const who = "link " + std::to_string(static_cast<std::uint64_t>(id));
-        if (submittable(w) != 0)
+        if (next_event(w) != w.to_server.end())
             return who + ", which sends";
         if (!w.gone && (w.written != w.handed || w.server_closes))
             return who + ", which is written to";

@@ -66,7 +66,7 @@ public:
     /// Everything that can move has moved (nothing is lost any more).
     void settle(random_source&);
     /// Empty if nothing can move.
-    std::string busy_with() const;
+    std::string busy_with();
 
     observer watch;
     memory_store disk;
@@ -81,7 +81,8 @@ private:
     void take(std::vector<link_output::any>&);
     bool readable(wire const& w) const { return !w.to_client.empty() && w.to_client.front().end <= w.received; }
     void lose(wire&, random_source&);
-    std::uint64_t submittable(wire const&) const;
+    bool may_submit(wire const&, link_event::operation const&) const;
+    std::deque<link_event::body>::iterator next_event(wire&) const;
 
     tamper tamper_;
     metrics counts_;
