@@ -101,12 +101,22 @@ void core::step(link_event::any e, instant now, actions& out)
     if (auto* const operation = std::get_if<link_event::operation>(&e.what)) {
         counts_.operations.add_alone();
         l->heard_ms = now.steady_ms;
-        if (must_wait(*l, operation->what))
+        if (may_go_on(*l))
+            release_held(*l, now, out);
+        if (l->held_end) {
+            credit(*l, operation->bytes);  // said after the end
+        } else if (!l->held.empty() && std::holds_alternative<op::quit>(operation->what)) {
+            l->held_end = true;
+            credit(*l, operation->bytes);
+        } else if (must_wait(*l, operation->what)) {
             l->held.push_back(std::move(*operation));
-        else
+        } else {
             handle(*l, std::move(operation->what), operation->bytes, now, out);
+        }
     } else if (auto const* const bytes = std::get_if<link_event::written>(&e.what)) {
-        written(*l, bytes->bytes, now, out);
+        written(*l, bytes->bytes);
+        if (may_go_on(*l))
+            release_held(*l, now, out);
     } else if (std::holds_alternative<link_event::input_ended>(e.what)) {
         if (!l->held.empty())
             l->held_end = true;
@@ -248,6 +258,7 @@ std::optional<std::uint64_t> core::due_ms() const
 void core::finish(instant now, actions& out)
 {
     now_ = now;
+    release_stalled(now, out);
     while (!slow_.empty())
         for (auto const id : std::exchange(slow_, {}))
             if (auto* const l = find(id); l && !l->closed) {
@@ -299,8 +310,30 @@ bool core::must_wait(link& l, op::any const& operation)
     if (l.closed)
         return false;
     // A full outbox stops the reading: what is asked for by few bytes may be answered by many.
-    l.stalled = l.stalled || l.unsent() >= config_.limits.link_unsent_bytes;
+    if (!l.stalled && (l.unsent() >= config_.limits.link_unsent_bytes || l.unanswered >= config_.limits.link_unanswered)) {
+        l.stalled = true;
+        stalled_.push_back(l.id);
+    }
     return l.stalled || (!l.creating.empty() && names_one_of(l.creating, operation));
+}
+
+bool core::may_go_on(link const& l) const
+{
+    return l.stalled && (l.closed || (l.unsent() <= config_.limits.link_unsent_bytes / 2 &&
+                                      l.unanswered <= config_.limits.link_unanswered / 2));
+}
+
+void core::release_stalled(instant now, actions& out)
+{
+    for (auto const id : std::exchange(stalled_, {})) {
+        auto* const l = find(id);
+        if (!l || !l->stalled)
+            continue;
+        if (may_go_on(*l))
+            release_held(*l, now, out);
+        else
+            stalled_.push_back(id);
+    }
 }
 
 void core::release_held(link& l, instant now, actions& out)

@@ -129,7 +129,7 @@ private:
     /// Lets go of everything the link holds; `written` as in consumer::release.
     void let_go(link&, std::string_view leave_reason, std::optional<std::uint64_t> written, instant, actions&);
     void closed(link_id, std::uint64_t written, instant, actions&);
-    void written(link&, std::uint64_t bytes, instant, actions&);
+    void written(link&, std::uint64_t bytes);
     void drop_subscription(link&, link::subscription const&);
 
     // core.cpp: outputs.
@@ -176,6 +176,8 @@ private:
     /// Whether an operation has to be held back, and what was held back if it need not be any more.
     bool must_wait(link&, op::any const&);
     void release_held(link&, instant, actions&);
+    void release_stalled(instant, actions&);
+    bool may_go_on(link const&) const;
     static bool names_one_of(std::vector<std::string> const& consumers, op::any const&);
     void detach(link&, op::detach&&, instant, actions&);
     void ack(link&, op::ack&&, std::size_t bytes, instant, actions&);
@@ -211,6 +213,7 @@ private:
 
     boost::unordered_flat_map<link_id, std::unique_ptr<link>> links_;
     std::vector<link_id> credited_;   ///< links whose credit is to be told at the end of the batch
+    std::vector<link_id> stalled_;    ///< links whose operations wait until they have read, or were answered
     std::vector<link_id> slow_;       ///< links that are to end for not reading
     std::vector<link_id> ending_;     ///< links that end once everything is answered: looked at at the end of the batch
 

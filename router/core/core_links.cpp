@@ -333,11 +333,9 @@ void core::closed(link_id id, std::uint64_t written, instant now, actions& out)
     counts_.links.set(links_.size());
 }
 
-void core::written(link& l, std::uint64_t bytes, instant now, actions& out)
+void core::written(link& l, std::uint64_t bytes)
 {
     l.written += bytes;
-    if (l.stalled && l.unsent() <= config_.limits.link_unsent_bytes / 2)
-        release_held(l, now, out);
     for (auto const* const a : l.attachments)
         changed_.insert(a->of->id());
 }

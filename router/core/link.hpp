@@ -48,7 +48,7 @@ struct link {
     /// them waits in `held`, and so does everything while the outbox is full. `held` is bounded by the link's credit, which
     /// has not been given back.
     std::vector<std::string> creating;
-    bool stalled = false;        ///< by a full outbox, until half of it is written
+    bool stalled = false;        ///< by a full outbox or by too much that is unanswered, until half of it is gone
     std::deque<link_event::operation> held;
     bool held_end = false;       ///< the end of the input waits for them as well
     bool keepalive = false;

@@ -324,6 +324,40 @@ TEST_CASE("links: answers that are not read stop the reading, and nothing is los
     CHECK(h.counts.slow_consumers.get() == 0);
 }
 
+TEST_CASE("links: as many operations wait for their answer as the limit says; the next one waits unhandled")
+{
+    limits l;
+    l.link_unanswered = 16;
+    harness h{l};
+    h.add_stream("CHAT", {"chat.>"});
+    auto const a = h.join("ann");
+    h.hold();
+    std::string many;
+    for (int i = 1; i <= 17; ++i)
+        many += "{\"op\":\"pub\",\"id\":\"" + std::to_string(i) + "\",\"subject\":\"chat.x\"}\n";
+    h.say(a, many);
+    CHECK(h.waiting() == 16);
+    CHECK(h.heard(a).empty());
+    h.commit();
+    CHECK(h.heard(a).size() == 16);
+    CHECK(h.waiting() == 1);
+    h.release();
+    CHECK(h.heard(a) == lines{"ok 17 CHAT#17"});
+    CHECK(h.given(a) == h.credited(a));
+}
+
+TEST_CASE("links: quit waits for what is held back behind a consumer that is being created")
+{
+    harness h;
+    h.add_stream("CHAT", {"chat.>"});
+    auto const a = h.join("ann");
+    h.hold();
+    h.say(a, R"({"op":"consume","id":"1","stream":"CHAT","consumer":"work"})" "\n" R"({"op":"detach","id":"2","consumer":"work"})" "\n"
+             R"({"op":"quit"})");
+    h.release();
+    CHECK(h.heard(a) == lines{"ok 1", "ok 2", "bye quit", "closed 0"});
+}
+
 TEST_CASE("links: who")
 {
     harness h;
