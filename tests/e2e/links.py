@@ -54,10 +54,14 @@ class SshPipe:
         self._stderr_thread.join(1)
         return self._stderr.decode("utf-8", "replace")
 
-    def close(self):
+    def cut(self):
         if self._process.poll() is None:
             self._process.kill()
         self._process.wait(TIMEOUT)
+
+    def close(self):
+        """After `cut`, and after the last reader has ended: a descriptor that is closed under a reader may be somebody
+        else's by the time it reads."""
         self._stderr_thread.join(TIMEOUT)
         for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
             try:
@@ -94,13 +98,16 @@ class ParamikoChannel:
     def complaint(self):
         return ""
 
-    def close(self):
+    def cut(self):
         try:
             self._channel.close()
         except (EOFError, OSError):  # the line was cut already
             pass
         if self._transport:
             self._transport.close()
+
+    def close(self):
+        pass
 
 
 class Link:
@@ -257,9 +264,10 @@ class Link:
         return notices
 
     def close(self):
-        self.raw.close()
+        self.raw.cut()
         if self._thread.is_alive():
             self._thread.join(TIMEOUT)
+        self.raw.close()
 
 
 CODECS = {"lines": Lines, "frames": Frames}

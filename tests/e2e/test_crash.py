@@ -154,6 +154,7 @@ class Consumer(Client):
         self.name_ = name
         self.shared = shared
         self.record = test.history.consumer(name, ordered=not shared)
+        self.seen = test.seen.setdefault(name, set())  # the seqs that it had, over all its links
 
     def finished(self):
         return self.test.consuming_ended.is_set()
@@ -169,6 +170,7 @@ class Consumer(Client):
                 publisher, number = notice.body.split()[:2]
                 with self.test.history.lock:
                     self.record.deliveries.append(Delivery(life, notice["seq"], publisher.decode(), int(number), notice["tries"]))
+                self.seen.add(notice["seq"])
                 unacknowledged.append(notice["seq"])
             elif notice is not None and notice.op == "ok":
                 with self.test.history.lock:
@@ -189,6 +191,7 @@ class Crash(Test):
         print(f"KEDGE_E2E_SEED={SEED} KEDGE_E2E_KILLS={KILLS}", file=sys.stderr, flush=True)
         self.random = random.Random(SEED)
         self.history = History()
+        self.seen = {}
         self.publishing_ended = threading.Event()
         self.consuming_ended = threading.Event()
         self.progress = 0  # answers to publishes so far; races only make it a little too small
@@ -219,6 +222,19 @@ class Crash(Test):
     def await_progress(self, answers):
         goal = self.progress + answers
         eventually(lambda: self.healthy() and self.progress >= goal, f"{answers} more answers", TIMEOUT * 2)
+
+    def await_consumer(self, client, last):
+        """Until it has had everything up to `last`; it may take its time, as long as it gets on."""
+        had = -1
+        while self.healthy() and len(client.seen) < last and len(client.seen) > had:
+            had = len(client.seen)
+            deadline = time.monotonic() + TIMEOUT
+            while len(client.seen) in range(had, min(had + 1000, last)) and time.monotonic() < deadline:
+                time.sleep(0.05)
+        if len(client.seen) < last:
+            state = self.server.admin("consumer", "show", STREAM, client.name_, "--json")
+            missing = sorted(set(range(1, last + 1)) - client.seen)[:5]
+            self.fail(f"{client.name_} has {len(client.seen)} of {last} and gets no more; missing {missing}; {state}")
 
     def one_kill(self):
         kind = self.random.random()
@@ -270,11 +286,9 @@ class Crash(Test):
                 self.assertFalse(client.is_alive(), f"{client.name_} still waits for {list(client.unanswered)[:5]}")
         last = self.read_log()
 
-        def seen(consumer):
-            with self.history.lock:
-                return len({d.seq for d in consumer.deliveries}) >= last
-        for consumer in self.history.consumers.values():
-            eventually(lambda: self.healthy() and seen(consumer), f"{consumer.name} got all of {last}", TIMEOUT * 2)
+        for client in self.clients:
+            if isinstance(client, Consumer):
+                self.await_consumer(client, last)
         self.end_clients()
         self.healthy()
         lives = sorted(client.life for client in self.clients)
