@@ -83,8 +83,6 @@ asked const* link_model::waits_at_once() const
 
 bool link_model::must_wait(op::any const& operation) const
 {
-    if (std::holds_alternative<op::quit>(operation))
-        return !held.empty();
     return std::visit(
         [&](auto const& what) {
             if constexpr (requires { what.consumer; })

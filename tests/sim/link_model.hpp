@@ -56,7 +56,7 @@ public:
     std::uint64_t credited = 0;
     /// What names a consumer that this link is creating waits until it exists.
     std::deque<op::any> held;
-    bool held_end = false;  ///< the end of the input waits as well
+    bool held_end = false;  ///< the end of the input, or `quit`, waits as well
 
     /// "user/node" or "user/~SESSION".
     std::string sender() const { return who->user + '/' + (node.empty() ? '~' + who->session : node); }
@@ -65,7 +65,7 @@ public:
     asked& ask(asked);
     /// An operation that is answered at once, but still waits for its answer; null = none.
     asked const* waits_at_once() const;
-    /// Whether the operation names a consumer whose `consume` was not answered yet, or would end the link before those that do.
+    /// Whether the operation names a consumer whose `consume` was not answered yet.
     bool must_wait(op::any const&) const;
 
     /// Feeds outputs; calls `hear(notice, end)` for each whole notice.

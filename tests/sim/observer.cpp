@@ -120,9 +120,11 @@ void observer::before(link_event::any const& e, instant now)
         l->given += operation->bytes;
         if (auto const* const p = std::get_if<op::publish>(&operation->what))
             ++messages.of(p->message->body()).open_sends;
-        if (l->ended || l->finishing || coarse_)
+        if (l->ended || l->finishing || l->held_end || coarse_)
             return;
-        if (l->must_wait(operation->what))
+        if (!l->held.empty() && std::holds_alternative<op::quit>(operation->what))
+            l->held_end = true;
+        else if (l->must_wait(operation->what))
             l->held.push_back(operation->what);
         else
             take(*l, operation->what, now);

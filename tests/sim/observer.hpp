@@ -84,7 +84,7 @@ private:
     void expect(std::string_view subject, delivery, link_id publisher);
     void let_go(link_model&, std::optional<std::uint64_t> written);
     void hear(link_model&, notice::any const&, instant now);
-    void hear_ok(link_model&, asked const&, notice::ok const&);
+    void hear_ok(link_model&, asked const&, notice::ok const&, instant now);
     void hear_welcome(link_model&, notice::welcome const&);
     void hear_msg(link_model&, notice::msg const&, instant now);
     std::string describe(link_id, notice::any const&) const;

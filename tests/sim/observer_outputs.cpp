@@ -63,7 +63,7 @@ void observer::hear(link_model& l, notice::any const& n, instant now)
         fail(l, "something is said after bye");
     if (auto const* const ok = std::get_if<notice::ok>(&n)) {
         auto const& a = l.answered(ok->id, std::nullopt, false, ok->dup);
-        hear_ok(l, a, *ok);
+        hear_ok(l, a, *ok, now);
         if (a.what == asked::kind::consume)
             take_held(l, now);
     } else if (auto const* const pong = std::get_if<notice::pong>(&n)) {
@@ -103,7 +103,7 @@ void observer::hear(link_model& l, notice::any const& n, instant now)
     }
 }
 
-void observer::hear_ok(link_model& l, asked const& a, notice::ok const& ok)
+void observer::hear_ok(link_model& l, asked const& a, notice::ok const& ok, instant now)
 {
     switch (a.what) {
     case asked::kind::publish:
@@ -115,8 +115,10 @@ void observer::hear_ok(link_model& l, asked const& a, notice::ok const& ok)
         auto* const c = consumer(a.extra, a.name);
         if (!c)
             fail(l, "`ok` to consume, but the store knows no such consumer");
-        if (!l.finishing)
-            c->attached(l.id, a.window ? a.window : 256);
+        if (l.finishing)
+            break;
+        c->attached(l.id, a.window ? a.window : 256);
+        c->ticked(now, batch_);  // what has expired meanwhile is for the link that comes
         break;
     }
     case asked::kind::ack:
