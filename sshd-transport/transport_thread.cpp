@@ -91,7 +91,7 @@ void transport_thread::drop_unauthenticated()
 {
     boost::asio::post(loop_, [this] {
         for (auto const& [id, each] : sessions_)
-            if (!each->logged_in()) each->end("the server stops");
+            if (!each->logged_in()) each->end({});  // without a reason: a client may try again, perhaps elsewhere
     });
 }
 

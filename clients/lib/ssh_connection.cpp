@@ -153,8 +153,13 @@ struct ssh_connection::impl {
                                            : ssh_userauth_publickey_auto(session.get(), nullptr, nullptr);
             if (rc == SSH_AUTH_SUCCESS)
                 co_return true;
-            if (rc == SSH_AUTH_ERROR && ssh_is_connected(session.get()) == 0)
-                fail(trouble::denied, to_string(to) + " ended the login");
+            if (rc == SSH_AUTH_ERROR && ssh_is_connected(session.get()) == 0) {
+                // Only a server that says why it ends the login means it; a line that is cut may be a server that was killed.
+                std::string const why = ssh_get_error(session.get());
+                if (why.find("SSH_MSG_DISCONNECT") != std::string::npos)
+                    fail(trouble::denied, to_string(to) + " ended the login: " + why);
+                fail(trouble::lost, "the connection to " + to_string(to) + " was lost during the login");
+            }
             if (rc != SSH_AUTH_AGAIN)
                 co_return false;
             co_await ready();
