@@ -1,5 +1,6 @@
 #include "clients/lib/remote_command.hpp"
 
+#include <algorithm>
 #include <stdexcept>
 #include <utility>
 
