@@ -420,10 +420,7 @@ std::shared_ptr<ssh_connection> ssh_connection::open(asio::any_io_executor e, ss
     return self;
 }
 
-void ssh_connection::wake()
-{
-    impl_->post_turn(shared_from_this());
-}
+void ssh_connection::wake() { impl_->post_turn(shared_from_this()); }
 
 void ssh_connection::end_of_input()
 {
@@ -431,10 +428,7 @@ void ssh_connection::end_of_input()
     wake();
 }
 
-void ssh_connection::pause()
-{
-    impl_->paused = true;
-}
+void ssh_connection::pause() { impl_->paused = true; }
 
 void ssh_connection::resume()
 {
