@@ -124,9 +124,7 @@ void world::drop(wire& w)
 // coarse runs only.
 bool world::may_submit(wire const& w, link_event::operation const& o) const
 {
-    if (w.gone)
-        return true;
-    if (w.inflight > 0 && w.inflight + o.bytes > plan.bounds.link_inflight_bytes)
+    if (!w.gone && w.inflight > 0 && w.inflight + o.bytes > plan.bounds.link_inflight_bytes)
         return false;
     auto const* const seen = watch.find(w.id);
     return plan.coarse || !seen || seen->handed - seen->written < plan.bounds.link_unsent_bytes;
@@ -141,7 +139,10 @@ std::deque<link_event::body>::iterator world::next_event(wire& w) const
     auto const* const o = std::get_if<link_event::operation>(&*front);
     if (!o || may_submit(w, *o))
         return front;
-    return std::find_if(front, w.to_server.end(), [](auto const& e) { return std::holds_alternative<link_event::written>(e); });
+    // Of a connection that is gone, what was not handed over yet never is.
+    return std::find_if(front, w.to_server.end(), [&](auto const& e) {
+        return w.gone ? std::holds_alternative<link_event::closed>(e) : std::holds_alternative<link_event::written>(e);
+    });
 }
 
 void world::turn_router(random_source& random)
@@ -179,6 +180,8 @@ void world::turn_router(random_source& random)
             }
             link_event::any e{w.id, std::move(*next)};
             w.to_server.erase(next);
+            if (std::holds_alternative<link_event::closed>(e.what))
+                w.to_server.clear();
             if (auto const* const o = std::get_if<link_event::operation>(&e.what))
                 w.inflight += o->bytes;
             lines.add([&] {
