@@ -105,8 +105,8 @@ void log_set_level(log_level level) noexcept
 void log_stop()
 {
     lowest.store(log_level::off, std::memory_order_relaxed);
+    writer.reset();  // joins the thread after the queue is written; only then may go what it writes to
     logger.reset();
-    writer.reset();  // joins the thread after the queue is written
 }
 
 bool log_enabled(log_level level) noexcept
