@@ -113,10 +113,11 @@ struct router_host::impl {
                     transports[t]->deliver(std::move(batches[t]));
             todo.outputs.clear();
         }
-        if (!todo.appends.empty())
-            store.append(std::exchange(todo.appends, {}));
+        // Requests first: a consumer that was asked for before a publish must not begin behind it.
         if (!todo.requests.empty())
             store.submit(std::exchange(todo.requests, {}));
+        if (!todo.appends.empty())
+            store.append(std::exchange(todo.appends, {}));
         if (!todo.accounts.empty())
             store.submit(std::exchange(todo.accounts, {}));
         if (todo.directory) {
