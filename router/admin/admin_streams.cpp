@@ -1,0 +1,169 @@
+// Streams.
+
+#include <algorithm>
+
+#include "router/admin/admin.hpp"
+#include "router/core/core.hpp"
+#include "router/protocol/names.hpp"
+
+namespace kedge {
+
+stream* admin::stream_named(std::string const& name) const
+{
+    for (auto const& [id, s] : core_.streams_)
+        if (s->name() == name)
+            return s.get();
+    return nullptr;
+}
+
+nlohmann::json admin::describe(stream const& s) const
+{
+    auto const consumers = std::count_if(core_.consumers_.begin(), core_.consumers_.end(),
+                                         [&](auto const& entry) { return entry.second->config().stream == s.state.id; });
+    auto const& c = s.state.config;
+    return {{"stream", c.name},
+            {"subjects", c.subjects},
+            {"first_seq", s.state.first},
+            {"last_seq", s.state.last},
+            {"messages", s.state.messages},
+            {"bytes", s.state.bytes},
+            {"max_age_ms", c.max_age_ms},
+            {"max_bytes", c.max_bytes},
+            {"max_msgs", c.max_msgs},
+            {"retention", c.keep == retention::limits ? "limits" : "interest"},
+            {"consumers", consumers}};
+}
+
+std::string admin::check_stream(stream_config const& config, stream const* self) const
+{
+    if (!valid_name(config.name))
+        return "'" + config.name + "' is not a name for a stream: letters, digits, '-' and '_', 64 at most";
+    if (config.subjects.empty())
+        return "a stream needs at least one subject";
+    if (config.subjects.size() > core_.config_.limits.stream_subjects)
+        return "a stream has at most " + std::to_string(core_.config_.limits.stream_subjects) + " subjects";
+    for (auto const& pattern : config.subjects) {
+        if (!valid_pattern(pattern))
+            return "'" + pattern + "' is not a pattern of subjects";
+        if (is_reserved(pattern))
+            return "'" + pattern + "' is reserved: no stream may cover it";
+        for (auto const& [id, other] : core_.streams_)
+            if (other.get() != self)
+                for (auto const& taken : other->state.config.subjects)
+                    if (intersects(pattern, taken))
+                        return "'" + pattern + "' overlaps '" + taken + "' of stream " + other->name();
+    }
+    return {};
+}
+
+std::string admin::read_limits(nlohmann::json const& args, stream_config& config) const
+{
+    auto const number = [&](char const* name, std::uint64_t& into) {
+        if (auto const at = args.find(name); at != args.end() && at->is_number_unsigned())
+            into = at->get<std::uint64_t>();
+    };
+    number("max_age_ms", config.max_age_ms);
+    number("max_bytes", config.max_bytes);
+    number("max_msgs", config.max_msgs);
+    if (auto const at = args.find("subjects"); at != args.end())
+        config.subjects = at->get<std::vector<std::string>>();
+    if (auto const at = args.find("retention"); at != args.end()) {
+        if (*at == "limits")
+            config.keep = retention::limits;
+        else if (*at == "interest")
+            config.keep = retention::interest;
+        else
+            return "retention is 'limits' or 'interest'";
+    }
+    return {};
+}
+
+void admin::stream_add(caller from, nlohmann::json const& args, instant, actions& out)
+{
+    stream_config config;
+    config.name = args.value("name", "");
+    auto why = read_limits(args, config);
+    if (why.empty() && stream_named(config.name))
+        why = "there is a stream " + config.name + " already";
+    if (why.empty())
+        why = check_stream(config, nullptr);
+    if (why.empty() && core_.streams_.size() >= core_.config_.limits.streams)
+        why = "there are " + std::to_string(core_.streams_.size()) + " streams already";
+    if (!why.empty())
+        return refuse(from, why, out);
+    auto const request = core_.next_token();
+    ask_store(
+        from, request, store_request::create_stream{request, config},
+        [this, from](store_event::any const& e, instant, actions& o) {
+            auto added = std::make_unique<stream>();
+            added->state = std::get<store_event::stream_created>(e).stream;
+            auto& s = *added;
+            for (auto const& pattern : s.state.config.subjects)
+                core_.stream_index_.add(pattern, &s);
+            core_.streams_.emplace(s.state.id, std::move(added));
+            ++core_.generation_;
+            core_.counts_.streams.set(core_.streams_.size());
+            done(from, describe(s), o);
+        },
+        out);
+}
+
+void admin::stream_list(caller from, nlohmann::json const&, instant, actions& out)
+{
+    auto list = nlohmann::json::array();
+    for (auto const& [id, s] : core_.streams_)
+        list.push_back(describe(*s));
+    done(from, {{"streams", std::move(list)}}, out);
+}
+
+void admin::stream_show(caller from, nlohmann::json const& args, instant, actions& out)
+{
+    auto const name = args.value("name", "");
+    if (auto const* const s = stream_named(name))
+        return done(from, describe(*s), out);
+    refuse(from, "there is no stream " + name, out);
+}
+
+void admin::stream_edit(caller from, nlohmann::json const& args, instant, actions& out)
+{
+    auto const name = args.value("name", "");
+    auto* const s = stream_named(name);
+    if (!s)
+        return refuse(from, "there is no stream " + name, out);
+    auto config = s->state.config;
+    auto why = read_limits(args, config);
+    if (why.empty())
+        why = check_stream(config, s);
+    if (!why.empty())
+        return refuse(from, why, out);
+    auto const request = core_.next_token();
+    auto const id = s->state.id;
+    ask_store(from, request, store_request::edit_stream{request, id, config}, when_done(from, [this, id, config](instant, actions&) {
+                  auto& edited = *core_.streams_.at(id);
+                  for (auto const& pattern : edited.state.config.subjects)
+                      core_.stream_index_.remove(pattern, &edited);
+                  edited.state.config = config;
+                  for (auto const& pattern : config.subjects)
+                      core_.stream_index_.add(pattern, &edited);
+                  ++core_.generation_;
+                  return describe(edited);
+              }),
+              out);
+}
+
+void admin::stream_remove(caller from, nlohmann::json const& args, instant, actions& out)
+{
+    auto const name = args.value("name", "");
+    auto* const s = stream_named(name);
+    if (!s)
+        return refuse(from, "there is no stream " + name, out);
+    auto const request = core_.next_token();
+    auto const id = s->state.id;
+    ask_store(from, request, store_request::remove_stream{request, id}, when_done(from, [this, id](instant now, actions& o) {
+                  core_.remove_stream(*core_.streams_.at(id), now, o);
+                  return nlohmann::json::object();
+              }),
+              out);
+}
+
+}  // namespace kedge
