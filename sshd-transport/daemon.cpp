@@ -15,7 +15,6 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -33,6 +32,7 @@
 #include "sshd-transport/metrics_page.hpp"
 #include "sshd-transport/notify.hpp"
 #include "sshd-transport/server.hpp"
+#include "sshd-transport/signal_watch.hpp"
 
 namespace kedge {
 namespace {
@@ -131,7 +131,8 @@ public:
         router.start();
         file_watch const watch(context_, home_.path().string(), "authorized_keys", [this] { load_keys(); });
         auto const http = start_http();
-        handle_signals();
+        signal_watch signals(context_, {SIGTERM, SIGINT, SIGHUP}, [this](int number) { number == SIGHUP ? reload() : drain(number); });
+        signals_ = &signals;
 
         auto const bound = transport.start();
         home_.announce(bound);
@@ -168,28 +169,11 @@ private:
         log_info({}, "{} {} with home {}", server_name, line, home_.path().string());
     }
 
-    void handle_signals()
-    {
-        endings_.async_wait([this](boost::system::error_code const& error, int number) {
-            if (!error) drain(number);
-        });
-        wait_for_hangup();
-    }
-
-    void wait_for_hangup()
-    {
-        hangups_.async_wait([this](boost::system::error_code const& error, int) {
-            if (error) return;
-            reload();
-            wait_for_hangup();
-        });
-    }
-
     void drain(int number)
     {
         log_info({}, "signal {}: draining for at most {} ms", number, config_.limits.drain_ms);
         notify_supervisor("STOPPING=1");
-        endings_.clear();  // the second signal meets the default action: it ends the process at once
+        signals_->release({SIGTERM, SIGINT});  // the second signal meets the default action: it ends the process at once
         // Whatever hangs after the drain (a disk that does not answer) must not keep the process.
         ::alarm(static_cast<unsigned>(config_.limits.drain_ms / 1000 + 10));
         transport_->stop_accepting();
@@ -266,9 +250,8 @@ private:
     metrics counters_;
     home_directory home_;
     boost::asio::io_context context_{1};
-    boost::asio::signal_set endings_{context_, SIGTERM, SIGINT};
-    boost::asio::signal_set hangups_{context_, SIGHUP};
     boost::asio::steady_timer patience_{context_};
+    signal_watch* signals_ = nullptr;
     router_host* router_ = nullptr;
     transport_server* transport_ = nullptr;
 };
@@ -279,6 +262,7 @@ int run_daemon(daemon_options const& options, server_config const& config)
 {
     ::umask(077);
     std::signal(SIGPIPE, SIG_IGN);
+    block_signals({SIGTERM, SIGINT, SIGHUP});
     log_start(config.level, config.format);
     raise_descriptors(config.limits.sessions);
     int const status = daemon(options, config).run();

@@ -245,8 +245,8 @@ class FirstStart(Case):
 
 
 class Signals(Case):
-    def notifications(self):
-        path = self.path("notify")
+    def notifications(self, name="notify"):
+        path = self.path(name)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         listener.bind(path)
         listener.settimeout(TIMEOUT)
@@ -256,14 +256,13 @@ class Signals(Case):
     def test_terminate_and_interrupt_end_in_order(self):
         for number in (signal.SIGTERM, signal.SIGINT):
             with self.subTest(number):
-                path, receive = self.notifications()
+                path, receive = self.notifications(f"notify{number}")
                 server = self.start(NOTIFY_SOCKET=path)
                 self.assertIn("READY=1", receive())
                 server.signal(number)
                 self.assertIn("STOPPING=1", receive())
                 self.assertEqual(server.wait(), 0)
                 server.expect("stopped")
-                os.remove(path)
 
     def test_a_second_signal_ends_at_once(self):
         config = self.write("c.toml", "[limits]\ndrain_ms = 60000\n")
