@@ -48,11 +48,38 @@ private:
     X(gauge, consumers, "durable consumers")                                                          \
     X(gauge, nodes, "nodes known")                                                                    \
     X(gauge, remembered_ids, "ids in the idempotency windows")                                        \
+    X(gauge, users, "users, with those of the key file and those that were removed")                  \
+    X(gauge, keys, "keys of users, with those of the key file")                                       \
+    X(gauge, rules, "rules that operators added")                                                     \
+    X(gauge, penalised_sources, "addresses whose failures are remembered")                            \
+    X(gauge, router_inbox_events, "events that wait for the router thread")                           \
+    X(gauge, router_inbox_bytes, "bytes of links' input that wait for the router thread")             \
+    X(gauge, inflight_bytes, "bytes of links' input that the router has and has not handled")         \
+    X(gauge, inflight_bytes_largest, "the same of the link that has most")                            \
+    X(gauge, links_stalled, "links that are read no more until they have read, or were answered")     \
+    X(gauge, operations_held, "operations held back by what must come before them")                   \
+    X(gauge, operations_held_bytes, "bytes of operations held back")                                  \
+    X(gauge, operations_unanswered, "operations whose answer is still to come")                       \
+    X(gauge, operations_unanswered_largest, "the same of the link that has most")                     \
+    X(gauge, unsent_bytes, "bytes put out for links and not written to their peers yet")              \
+    X(gauge, unsent_bytes_largest, "the same of the link that has most")                              \
+    X(gauge, outputs_waiting, "outputs that wait for the transport threads")                          \
+    X(gauge, outbox_bytes, "bytes in the outboxes of channels, of links and of commands")             \
+    X(gauge, deliveries_pending, "deliveries of consumers that are not acknowledged")                 \
+    X(gauge, deliveries_pending_largest, "the same of the consumer that has most")                    \
+    X(gauge, dead_letters_kept, "dead letters that can be listed")                                    \
+    X(gauge, appends_waiting, "publishes handed to the store and not answered by it")                 \
+    X(gauge, tail_bytes, "bytes of newest messages in memory, of all streams")                        \
+    X(gauge, routes, "subjects whose subscribers are looked up already")                              \
+    X(gauge, admin_waiting, "administrative commands that wait for their turn")                       \
+    X(gauge, store_requests_waiting, "requests that wait for the store thread")                       \
     X(gauge, store_queue_bytes, "bytes of appends that wait for their commit")                        \
     X(counter, store_commits, "transactions committed and synced")                                    \
     X(counter, store_failures, "batches that the store could not commit")                             \
     X(gauge, store_rows, "rows in all streams")                                                       \
-    X(gauge, store_bytes, "bytes of rows in all streams")
+    X(gauge, store_bytes, "bytes of rows in all streams")                                             \
+    X(gauge, log_lines_waiting, "log lines that wait to be written")                                  \
+    X(counter, log_lines_dropped, "log lines dropped because standard error did not keep up")
 
 struct metrics {
 #define KEDGE_X(kind, name, help) metric name;

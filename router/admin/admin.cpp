@@ -161,6 +161,7 @@ void admin::status(caller from, nlohmann::json const&, instant now, actions& out
             why.push_back(name + " is away and " + std::to_string(about["lag"].get<std::uint64_t>()) + " messages behind");
         consumers.push_back(about);
     }
+    core_.measure();
     auto numbers = nlohmann::json::object();
     for (auto const& field : metric_fields())
         numbers[std::string{field.name}] = (core_.counts_.*field.member).get();

@@ -31,6 +31,8 @@ public:
     void forget(link_id);
 
     nlohmann::json who(link const&, op::who::kind) const;
+    /// Commands that wait for their turn.
+    std::size_t backlog() const noexcept { return queue_.size(); }
 
 private:
     /// Who waits for an answer.

@@ -57,10 +57,8 @@ core::core(core_config config, store_contents stored, account_store::contents ac
     }
     for (auto const& r : stored.ids)
         window_.add(r.sender, r.id, {r.stream, r.seq, r.digest}, r.time_ms);
-    counts_.streams.set(streams_.size());
-    counts_.consumers.set(consumers_.size());
-    counts_.nodes.set(nodes_.size());
     directory_ = std::make_shared<account_directory const>(users_, keys_);
+    measure();
 }
 
 core::~core() = default;
@@ -100,6 +98,7 @@ void core::step(link_event::any e, instant now, actions& out)
         return;
     if (auto* const operation = std::get_if<link_event::operation>(&e.what)) {
         counts_.operations.add_alone();
+        l->inflight += operation->bytes;
         l->heard_ms = now.steady_ms;
         if (may_go_on(*l))
             release_held(*l, now, out);
@@ -109,7 +108,7 @@ void core::step(link_event::any e, instant now, actions& out)
             l->held_end = true;
             credit(*l, operation->bytes);
         } else if (must_wait(*l, operation->what)) {
-            l->held.push_back(std::move(*operation));
+            hold(*l, std::move(*operation));
         } else {
             handle(*l, std::move(operation->what), operation->bytes, now, out);
         }
@@ -209,15 +208,7 @@ void core::tick(instant now, actions& out)
     if (now.steady_ms >= second_ms_) {
         second_ms_ = now.steady_ms + 1000;
         window_.expire(now.wall_ms, 100'000);
-        counts_.remembered_ids.set(window_.size());
-        std::uint64_t rows = 0;
-        std::uint64_t bytes = 0;
-        for (auto const& [id, s] : streams_) {
-            rows += s->state.messages;
-            bytes += s->state.bytes;
-        }
-        counts_.store_rows.set(rows);
-        counts_.store_bytes.set(bytes);
+        measure();
         std::vector<link*> idle;
         for (auto const& [id, l] : links_)
             if (l->keepalive && !l->closed && !l->finishing && l->heard_ms + config_.limits.idle_ms < now.steady_ms)
@@ -336,12 +327,19 @@ void core::release_stalled(instant now, actions& out)
     }
 }
 
+void core::hold(link& l, link_event::operation&& operation)
+{
+    l.held_bytes += operation.bytes;
+    l.held.push_back(std::move(operation));
+}
+
 void core::release_held(link& l, instant now, actions& out)
 {
     l.stalled = false;
+    l.held_bytes = 0;
     for (auto& waited : std::exchange(l.held, {}))
         if (must_wait(l, waited.what))
-            l.held.push_back(std::move(waited));
+            hold(l, std::move(waited));
         else
             handle(l, std::move(waited.what), waited.bytes, now, out);
     if (l.held.empty() && std::exchange(l.held_end, false))
@@ -378,6 +376,7 @@ void core::answer_error(link& to, std::string const& id, failure why, actions& o
 
 void core::credit(link& l, std::size_t bytes)
 {
+    l.inflight -= bytes;
     l.credit += bytes;
     if (!l.credit_listed && l.credit) {
         l.credit_listed = true;

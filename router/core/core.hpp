@@ -105,6 +105,8 @@ public:
 
     directory_ptr const& directory() const noexcept { return directory_; }
     std::size_t links() const noexcept { return links_.size(); }
+    /// Sets the gauges of what the core holds: each second by `tick`, and for whoever wants them exact.
+    void measure();
     /// Empty, or why new work is not taken.
     std::string not_ready_because() const;
 
@@ -175,6 +177,7 @@ private:
     void go_on(link&, std::string const& name, instant, actions&);
     /// Whether an operation has to be held back, and what was held back if it need not be any more.
     bool must_wait(link&, op::any const&);
+    void hold(link&, link_event::operation&&);
     void release_held(link&, instant, actions&);
     void release_stalled(instant, actions&);
     bool may_go_on(link const&) const;

@@ -481,7 +481,7 @@ bool core::saved(token request, std::optional<failure> const& why, instant now, 
         save_due_ms_ = now.steady_ms + save_again_ms;
         return true;
     }
-    c.dead += deaths.size();
+    c.dead = std::min<std::uint64_t>(c.dead + deaths.size(), config_.limits.dead_letters);  // the store drops the oldest
     counts_.dead_letters.add_alone(deaths.size());
     for (auto const& d : deaths)
         event("$sys.dead",

@@ -19,7 +19,6 @@ void core::open(link_id id, link_event::opened&& e, instant now, actions& out)
     added->heard_ms = now.steady_ms;
     added->sender = shared_bytes::copy_of(added->who->user + "/~" + added->who->session);
     auto& l = *links_.emplace(id, std::move(added)).first->second;
-    counts_.links.set(links_.size());
     if (e.greet) {
         notice::welcome hi;
         hi.server = config_.server_name;
@@ -330,7 +329,6 @@ void core::closed(link_id id, std::uint64_t written, instant now, actions& out)
     // Rules compiled for users that are gone would add up.
     if (auto const p = profiles_.find({who->user, who->role}); p != profiles_.end() && p->second.use_count() == 1)
         profiles_.erase(p);
-    counts_.links.set(links_.size());
 }
 
 void core::written(link& l, std::uint64_t bytes)

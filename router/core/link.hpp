@@ -50,6 +50,7 @@ struct link {
     std::vector<std::string> creating;
     bool stalled = false;        ///< by a full outbox or by too much that is unanswered, until half of it is gone
     std::deque<link_event::operation> held;
+    std::size_t held_bytes = 0;
     bool held_end = false;       ///< the end of the input waits for them as well
     bool keepalive = false;
     std::uint64_t heard_ms = 0;  ///< steady clock
@@ -74,6 +75,7 @@ struct link {
 
     std::uint64_t handed = 0;   ///< bytes of outputs in the link's whole life
     std::uint64_t written = 0;  ///< of these, written to the peer
+    std::size_t inflight = 0;   ///< bytes of input that was not handled yet
     std::size_t credit = 0;     ///< input handled since the last credit
     bool credit_listed = false;
 
