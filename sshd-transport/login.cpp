@@ -41,6 +41,7 @@ int session::on_key(std::string_view user, ssh_key_struct* key, bool has_signed)
         break;
     case account_directory::verdict::unknown_user:
     case account_directory::verdict::removed:
+    case account_directory::verdict::banned:
         return refuse_key(refusal::unknown_user);
     case account_directory::verdict::unknown_key:
     case account_directory::verdict::expired:

@@ -9,8 +9,8 @@ bool valid_role(std::string_view role) noexcept
     return role == role_operator || role == role_user || role == role_bot;
 }
 
-account_directory::account_directory(std::vector<account_user> users, std::vector<account_key> keys)
-    : users_{std::move(users)}, keys_{std::move(keys)}
+account_directory::account_directory(std::vector<account_user> users, std::vector<account_key> keys, std::vector<account_ban> bans)
+    : users_{std::move(users)}, keys_{std::move(keys)}, bans_{std::move(bans)}
 {
     for (std::size_t i = 0; i < users_.size(); ++i) {
         auto const [at, fresh] = by_name_.try_emplace(users_[i].name, i);
@@ -35,6 +35,11 @@ account_directory::decision account_directory::admit(std::string_view user, std:
         return {verdict::unknown_user, {}, 0, {}};
     if (account->removed)
         return {verdict::removed, {}, 0, {}};
+    auto const fingerprint = key_fingerprint(blob);
+    for (auto const& ban : bans_)
+        if ((ban.until_ms == 0 || now_ms < ban.until_ms)
+            && (ban.user == user || ban.key == fingerprint || (!ban.address.empty() && address_in(address, ban.address))))
+            return {verdict::banned, {}, 0, fingerprint};
 
     decision refused;
     // The map's order among equals is not promised; the order of the lines is what people see.

@@ -2,6 +2,7 @@
 /// Users and their keys: an immutable snapshot that transports look into when a key is offered.
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -39,8 +40,23 @@ struct account_user {
     bool removed = false;  ///< stays out until `user add`, whatever authorized_keys says
     bool from_file = false;
     std::uint64_t added_ms = 0;
+    std::map<std::string, std::uint64_t> own_limits = {};  ///< by the limit's name, one of `user_limit_names()`
 
     friend bool operator==(account_user const&, account_user const&) = default;
+};
+
+/// Keeps somebody out for a time. Exactly one of user, key and address is set.
+struct account_ban {
+    std::uint64_t id = 0;  ///< given by the store, from 1
+    std::string user;
+    std::string key;       ///< fingerprint, "SHA256:…"
+    std::string address;   ///< CIDR
+    std::uint64_t until_ms = 0;  ///< since 1970; 0 = for good
+    std::string reason;
+    std::string by;        ///< the operator
+    std::uint64_t added_ms = 0;
+
+    friend bool operator==(account_ban const&, account_ban const&) = default;
 };
 
 /// "SHA256:…" of a key blob, as OpenSSH prints it.
@@ -51,9 +67,9 @@ std::optional<account_key> parse_public_key(std::string_view line);
 
 class account_directory {
 public:
-    account_directory(std::vector<account_user> users, std::vector<account_key> keys);
+    account_directory(std::vector<account_user> users, std::vector<account_key> keys, std::vector<account_ban> bans = {});
 
-    enum class verdict : unsigned char { admitted, unknown_user, unknown_key, expired, wrong_address, removed };
+    enum class verdict : unsigned char { admitted, unknown_user, unknown_key, expired, wrong_address, removed, banned };
     struct decision {
         verdict why = verdict::unknown_key;
         std::string role;               ///< when admitted
@@ -66,11 +82,13 @@ public:
 
     std::vector<account_user> const& users() const noexcept { return users_; }
     std::vector<account_key> const& keys() const noexcept { return keys_; }
+    std::vector<account_ban> const& bans() const noexcept { return bans_; }
     account_user const* find_user(std::string_view name) const noexcept;
 
 private:
     std::vector<account_user> users_;
     std::vector<account_key> keys_;
+    std::vector<account_ban> bans_;
     std::unordered_map<std::string, std::size_t> by_name_;
     std::unordered_multimap<std::string, std::size_t> by_blob_;
 };

@@ -67,7 +67,7 @@ private:
     void ask_accounts(caller, std::vector<account_change::any>, nlohmann::json data, actions&);
     /// A reply of the store that only says whether it worked.
     std::function<void(store_event::any const&, instant, actions&)> when_done(caller, std::function<nlohmann::json(instant, actions&)>);
-    void apply(account_change::any const&, std::uint64_t rule_id);
+    void apply(account_change::any const&, std::uint64_t id);
 
     void user_add(caller, nlohmann::json const&, instant, actions&);
     void user_list(caller, nlohmann::json const&, instant, actions&);

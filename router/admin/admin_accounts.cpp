@@ -15,13 +15,13 @@ void admin::ask_accounts(caller from, std::vector<account_change::any> changes, 
                        [this, from, changes, data = std::move(data)](account_result const& result, instant now, actions& o) mutable {
                            // What was carried out holds, even if a later change of the same command failed.
                            for (std::size_t i = 0; i < result.carried_out && i < changes.size(); ++i)
-                               apply(changes[i], result.rule_id);
+                               apply(changes[i], result.id);
                            core_.publish_directory(o);
                            core_.rules_changed(now, o);
                            if (result.why)
                                return refuse(from, result.why->message, o);
-                           if (result.rule_id)
-                               data["id"] = result.rule_id;
+                           if (result.id)
+                               data["id"] = result.id;
                            done(from, std::move(data), o);
                        },
                        nullptr};
@@ -38,7 +38,7 @@ void admin::on_accounts(account_result const& result, instant now, actions& out)
     next(now, out);
 }
 
-void admin::apply(account_change::any const& change, std::uint64_t rule_id)
+void admin::apply(account_change::any const& change, std::uint64_t id)
 {
     auto& users = core_.users_;
     auto& keys = core_.keys_;
@@ -65,10 +65,16 @@ void admin::apply(account_change::any const& change, std::uint64_t rule_id)
         std::erase_if(keys, [&](auto const& k) { return k.user == lost->user && k.fingerprint == lost->fingerprint; });
     } else if (auto const* const added = std::get_if<account_change::add_rule>(&change)) {
         auto r = added->what;
-        r.id = rule_id;
+        r.id = id;
         rules.push_back(std::move(r));
     } else if (auto const* const dropped = std::get_if<account_change::remove_rule>(&change)) {
         std::erase_if(rules, [&](auto const& r) { return r.id == dropped->id; });
+    } else if (auto const* const banned = std::get_if<account_change::add_ban>(&change)) {
+        auto b = banned->what;
+        b.id = id;
+        core_.bans_.push_back(std::move(b));
+    } else if (auto const* const freed = std::get_if<account_change::remove_ban>(&change)) {
+        std::erase_if(core_.bans_, [&](auto const& b) { return b.id == freed->id; });
     }
 }
 

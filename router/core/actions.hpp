@@ -24,10 +24,19 @@ struct put_key { account_key key; };
 struct remove_key { std::string user; std::string fingerprint; };
 struct add_rule { rule what; };
 struct remove_rule { std::uint64_t id = 0; };
-using any = std::variant<put_user, remove_user, put_key, remove_key, add_rule, remove_rule>;
+struct add_ban { account_ban what; };
+struct remove_ban { std::uint64_t id = 0; };
+struct put_alias { account_alias what; };
+struct remove_alias { std::string alias; };
+struct put_list { account_list what; };
+struct remove_list { std::string name; };
+struct add_audit { audit_entry what; };
+struct read_audit { std::uint64_t before = 0; std::size_t most = 100; };  ///< changes nothing; see account_result::audit
+using any = std::variant<put_user, remove_user, put_key, remove_key, add_rule, remove_rule, add_ban, remove_ban, put_alias, remove_alias,
+                         put_list, remove_list, add_audit, read_audit>;
 }  // namespace account_change
 
-/// Carried out in order until one fails; answered by one `account_result`.
+/// Carried out in order until one fails; answered by one `account_result`, with the same token (none = nobody looks).
 struct account_request {
     token request{};
     std::vector<account_change::any> changes;
@@ -35,7 +44,8 @@ struct account_request {
 struct account_result {
     token request{};
     std::optional<failure> why;      ///< empty = all done
-    std::uint64_t rule_id = 0;       ///< of the last `add_rule`
+    std::uint64_t id = 0;            ///< of the last `add_rule` or `add_ban`
+    std::vector<audit_entry> audit;  ///< of the last `read_audit`
     std::size_t carried_out = 0;     ///< how many changes hold
 };
 

@@ -28,7 +28,7 @@ void core::publish_directory(actions& out)
                 users.back().role = role_user;
         }
     keys.insert(keys.end(), file_keys_.begin(), file_keys_.end());
-    directory_ = std::make_shared<account_directory const>(std::move(users), std::move(keys));
+    directory_ = std::make_shared<account_directory const>(std::move(users), std::move(keys), bans_);
     out.directory = directory_;
 }
 
@@ -51,6 +51,7 @@ void core::rules_changed(instant now, actions& out)
                 std::erase(l->subscriptions, s);
                 drop_subscription(*l, s);
             }
+        withdraw_denied(*l, now, out);
         for (auto* const a : std::vector{l->attachments}) {
             auto const& config = a->of->config();
             auto const patterns = config.filter.empty() ? streams_.at(config.stream)->state.config.subjects

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "router/core/account_requests.hpp"
 #include "router/host/clock.hpp"
 
 namespace kedge {
@@ -11,25 +12,6 @@ namespace {
 constexpr std::chrono::milliseconds maintain_every{1000};
 // Under load housekeeping gets a slice between two batches, not oftener than this.
 constexpr std::uint64_t maintain_gap_ms = 20;
-
-struct carry_out_change {
-    account_store& store;
-    std::uint64_t& rule_id;
-
-    result<void> operator()(account_change::put_user const& c) const { return store.put_user(c.user); }
-    result<void> operator()(account_change::remove_user const& c) const { return store.remove_user(c.name); }
-    result<void> operator()(account_change::put_key const& c) const { return store.put_key(c.key); }
-    result<void> operator()(account_change::remove_key const& c) const { return store.remove_key(c.user, c.fingerprint); }
-    result<void> operator()(account_change::add_rule const& c) const
-    {
-        auto const id = store.add_rule(c.what);
-        if (!id)
-            return id.error();
-        rule_id = *id;
-        return {};
-    }
-    result<void> operator()(account_change::remove_rule const& c) const { return store.remove_rule(c.id); }
-};
 
 }  // namespace
 
@@ -91,18 +73,8 @@ void store_thread::submit(std::vector<account_request> batch)
 
 void store_thread::carry_out(std::vector<account_request> batch, results& out)
 {
-    for (auto& request : batch) {
-        auto& answer = out.accounts.emplace_back();
-        answer.request = request.request;
-        for (auto const& change : request.changes) {
-            auto const done = std::visit(carry_out_change{accounts_, answer.rule_id}, change);
-            if (!done) {
-                answer.why = done.error();
-                break;
-            }
-            ++answer.carried_out;
-        }
-    }
+    for (auto const& request : batch)
+        out.accounts.push_back(kedge::carry_out(accounts_, request));
 }
 
 void store_thread::run()

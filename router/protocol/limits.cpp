@@ -48,10 +48,26 @@ constexpr std::array fields{
     limit_field{"post_recipients", &limits::post_recipients, 1, 10'000, "recipients of one post"},
     limit_field{"list_nesting", &limits::list_nesting, 1, 64, "levels of lists within lists"},
 
+    limit_field{"link_services", &limits::link_services, 1, 10'000, "services that one link serves"},
+    limit_field{"service_methods", &limits::service_methods, 1, 10'000, "methods of one service instance"},
+
+    limit_field{"mail_messages", &limits::mail_messages, 1, 100'000'000, "posts stored for one user that a node of the user has not acknowledged"},
+    limit_field{"mail_bytes", &limits::mail_bytes, 64 * kib, 1024 * gib, "bytes of posts stored for one user that a node of the user has not acknowledged"},
+    limit_field{"user_rate_messages", &limits::user_rate_messages, 0, 100'000'000, "operations a second of one user; above it the user's links are read slower (0: no limit)"},
+    limit_field{"user_rate_bytes", &limits::user_rate_bytes, 0, 1024 * gib, "bytes of operations a second of one user; above it the user's links are read slower (0: no limit)"},
+    limit_field{"user_burst_ms", &limits::user_burst_ms, 100, 1 * hour, "milliseconds of the two rates that may come at once"},
+    limit_field{"user_stored_bytes", &limits::user_stored_bytes, 0, 1024 * gib, "bytes of one user's publishes stored in all streams (0: no limit)"},
+
+    limit_field{"user_aliases", &limits::user_aliases, 0, 10'000, "aliases of one user"},
+    limit_field{"lists", &limits::lists, 0, 1'000'000, "distribution lists"},
+    limit_field{"list_members", &limits::list_members, 1, 1'000'000, "members of one distribution list"},
+
     limit_field{"sessions", &limits::sessions, 1, 1'000'000, "sessions of all users"},
     limit_field{"users", &limits::users, 1, 10'000'000, "users"},
     limit_field{"user_keys", &limits::user_keys, 1, 10'000, "keys of one user"},
     limit_field{"rules", &limits::rules, 1, 1'000'000, "rules of all roles and users"},
+    limit_field{"bans", &limits::bans, 1, 1'000'000, "bans"},
+    limit_field{"audit_entries", &limits::audit_entries, 1, 100'000'000, "entries of the audit log; the oldest go"},
     limit_field{"streams", &limits::streams, 1, 100'000, "streams"},
     limit_field{"stream_subjects", &limits::stream_subjects, 1, 10'000, "subject patterns of one stream"},
     limit_field{"store_queue_bytes", &limits::store_queue_bytes, 1 * mib, 16 * gib, "bytes handed to the store and not yet committed"},
@@ -84,5 +100,12 @@ static_assert(fields.size() * sizeof(std::uint64_t) == sizeof(limits));
 }  // namespace
 
 std::span<limit_field const> limit_fields() noexcept { return fields; }
+
+std::span<std::string_view const> user_limit_names() noexcept
+{
+    static constexpr std::array<std::string_view, 6> names{"mail_messages",   "mail_bytes",    "user_rate_messages",
+                                                           "user_rate_bytes", "user_burst_ms", "user_stored_bytes"};
+    return names;
+}
 
 }  // namespace kedge

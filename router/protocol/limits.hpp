@@ -42,11 +42,27 @@ struct limits {
     std::uint64_t link_calls = 1024;
     std::uint64_t post_recipients = 256;
     std::uint64_t list_nesting = 8;
+    // Services.
+    std::uint64_t link_services = 64;
+    std::uint64_t service_methods = 256;  // of one instance
+    // What one user may do and store; 0 = no limit. Operators may give a user values of its own.
+    std::uint64_t mail_messages = 10'000;             // posts that one of the user's nodes has not acknowledged yet
+    std::uint64_t mail_bytes = 256ull * 1024 * 1024;
+    std::uint64_t user_rate_messages = 0;             // operations a second; above it the user's links are read slower
+    std::uint64_t user_rate_bytes = 0;                // bytes of operations a second, likewise
+    std::uint64_t user_burst_ms = 5'000;              // so much of a rate may come at once
+    std::uint64_t user_stored_bytes = 0;              // of its publishes in all streams
+    // Aliases and lists.
+    std::uint64_t user_aliases = 32;
+    std::uint64_t lists = 10'000;
+    std::uint64_t list_members = 10'000;
     // The server as a whole.
     std::uint64_t sessions = 10'000;
     std::uint64_t users = 100'000;
     std::uint64_t user_keys = 64;
     std::uint64_t rules = 10'000;
+    std::uint64_t bans = 10'000;
+    std::uint64_t audit_entries = 100'000;
     std::uint64_t streams = 1024;
     std::uint64_t stream_subjects = 64;  // patterns of one stream
     std::uint64_t store_queue_bytes = 64 * 1024 * 1024;  // appends handed to the store and not committed
@@ -85,5 +101,8 @@ struct limit_field {
 
 /// All of them, in the order of the struct.
 std::span<limit_field const> limit_fields() noexcept;
+
+/// Names of those of which a user may have a value of its own (`account_user::own_limits`).
+std::span<std::string_view const> user_limit_names() noexcept;
 
 }  // namespace kedge

@@ -102,6 +102,10 @@ inline failure renamed() { return {error_code::bad_request, "a stream keeps its 
 inline failure no_user(std::string const& name) { return {error_code::bad_request, "there is no user " + name}; }
 inline failure no_key(std::string const& user) { return {error_code::bad_request, user + " has no such key"}; }
 inline failure no_rule() { return {error_code::bad_request, "there is no such rule"}; }
+inline failure no_ban() { return {error_code::bad_request, "there is no such ban"}; }
+inline failure no_alias(std::string const& alias) { return {error_code::bad_request, "there is no alias ~" + alias}; }
+inline failure alias_exists(std::string const& alias) { return {error_code::exists, "the alias ~" + alias + " is another user's"}; }
+inline failure no_list(std::string const& name) { return {error_code::unknown_list, "there is no list @" + name}; }
 inline failure too_many(std::string const& what) { return {error_code::quota, "there are too many " + what + " (a configured limit)"}; }
 inline failure file_exists(std::string const& path) { return {error_code::exists, path + " exists: a backup replaces nothing"}; }
 

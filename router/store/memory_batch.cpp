@@ -92,6 +92,21 @@ void memory_store::batch_run::operator()(store_request::create_consumer const& r
     events_.push(store_event::consumer_created{request.request, made.state});
 }
 
+void memory_store::batch_run::operator()(store_request::edit_consumer const& request)
+{
+    events_.failed(request.request, {});
+}
+
+void memory_store::batch_run::operator()(store_request::purge const& request)
+{
+    events_.failed(request.request, {});
+}
+
+void memory_store::batch_run::operator()(store_request::check const& request)
+{
+    events_.failed(request.request, {});
+}
+
 void memory_store::batch_run::operator()(store_request::remove_consumer const& request)
 {
     if (disk_.consumers.erase(request.consumer) == 0)

@@ -49,6 +49,14 @@ public:
     result<void> remove_key(std::string const& user, std::string const& fingerprint) override;
     result<std::uint64_t> add_rule(rule const&) override;
     result<void> remove_rule(std::uint64_t id) override;
+    result<std::uint64_t> add_ban(account_ban const&) override;
+    result<void> remove_ban(std::uint64_t id) override;
+    result<void> put_alias(account_alias const&) override;
+    result<void> remove_alias(std::string const& alias) override;
+    result<void> put_list(account_list const&) override;
+    result<void> remove_list(std::string const& name) override;
+    result<void> add_audit(audit_entry const&) override;
+    std::vector<audit_entry> read_audit(std::uint64_t before, std::size_t most) override;
 
 private:
     struct stream {
@@ -76,6 +84,9 @@ private:
         std::uint64_t last_consumer = 0;
         contents accounts;
         std::uint64_t last_rule = 0;
+        std::uint64_t last_ban = 0;
+        std::uint64_t last_audit = 0;
+        std::vector<audit_entry> audit;  ///< rising id
     };
     class batch_run;  // memory_batch.hpp: one batch against `disk_`
 

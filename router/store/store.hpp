@@ -26,6 +26,16 @@ struct row {
     std::uint64_t time_ms = 0;  ///< never falls along a stream
     bytes_ptr sender;
     message_ptr message;
+    bytes_ptr recipients = nullptr;  ///< of a post (row of `inbox_stream`), as in `store_request::append`; else null
+};
+
+/// The stream that holds every user's mail: no patterns, one row a post. `load` makes it if it is missing.
+inline constexpr std::string_view inbox_stream = "INBOX";
+
+/// What a stream does that has reached `max_bytes` or `max_msgs`.
+enum class discard : unsigned char {
+    oldest,   ///< the oldest rows go
+    newest    ///< publishes are refused with `quota`
 };
 
 enum class retention : unsigned char {
@@ -40,6 +50,9 @@ struct stream_config {
     std::uint64_t max_bytes = 0;
     std::uint64_t max_msgs = 0;
     retention keep = retention::limits;
+    std::uint64_t max_msgs_per_subject = 0;  ///< older rows of the same subject go: 1 = the last value of each
+    discard when_full = discard::oldest;
+    bool paused = false;  ///< its consumers are delivered nothing; publishing goes on
 
     friend bool operator==(stream_config const&, stream_config const&) = default;
 };
@@ -49,7 +62,7 @@ struct stream_state {
     stream_config config;
     message_seq first = 1;  ///< lowest seq that may still be there
     message_seq last = 0;   ///< highest ever given
-    std::uint64_t messages = 0;
+    std::uint64_t messages = 0;  ///< at most last - first + 1: rows may be missing in between
     std::uint64_t bytes = 0;
     std::uint64_t last_ms = 0;  ///< stored time of the last row
 };
@@ -61,6 +74,10 @@ struct consumer_config {
     std::string filter;  ///< pattern; empty = everything
     std::uint64_t ack_wait_ms = 30'000;
     std::uint64_t max_deliver = 0;  ///< 0 = no end
+    /// Wait before the second, third, … delivery of what came back without a delay of its own; the last one holds for all
+    /// further ones. Empty = at once.
+    std::vector<std::uint64_t> backoff_ms = {};
+    bool paused = false;  ///< is delivered nothing
 };
 
 /// Everything below `next` that is not in `pending` is done.
@@ -74,6 +91,9 @@ struct cursor {
     };
     message_seq next = 1;
     std::vector<pending_row> pending;  ///< rising seq
+    /// Of a node's inbox: how much of all mail that its user ever got (`mailbox_state`) it is done with.
+    std::uint64_t done_messages = 0;
+    std::uint64_t done_bytes = 0;
 
     friend bool operator==(cursor const&, cursor const&) = default;
 };
@@ -105,6 +125,20 @@ struct node_state {
     std::vector<highest> last;  ///< of publishes with `n`
 };
 
+/// All mail that a user ever got, in posts of `inbox_stream`. `bytes` as `row_bytes` counts them.
+struct mailbox_state {
+    std::string user;
+    std::uint64_t messages = 0;
+    std::uint64_t bytes = 0;
+};
+
+/// What is stored of a user's publishes in all streams but `inbox_stream`.
+struct usage_state {
+    std::string user;
+    std::uint64_t messages = 0;
+    std::uint64_t bytes = 0;
+};
+
 /// One publish with an id, for the idempotency window.
 struct remembered_id {
     std::string sender;
@@ -130,6 +164,9 @@ struct append {
     std::uint64_t n = 0;
     std::uint64_t digest = 0;
     message_ptr message;
+    /// Of a post: "alice" (all her nodes) and "alice/laptop" entries, each once, sorted, separated by one space. The row is
+    /// found by reads with the filter `inbox.USER` of each user in it, and counts in each one's `mailbox_state`.
+    bytes_ptr recipients = nullptr;
 };
 
 struct create_stream {
@@ -151,6 +188,12 @@ struct create_consumer {
     token request{};
     consumer_config config;
     op::start_position start;
+};
+/// Changes `ack_wait_ms`, `max_deliver`, `backoff_ms`, `paused`; the rest must be as it was.
+struct edit_consumer {
+    token request{};
+    consumer_id consumer{};
+    consumer_config config;
 };
 struct remove_consumer {
     token request{};
@@ -182,6 +225,20 @@ struct read {
     std::size_t rows_max = 256;
     std::size_t bytes_max = 1024 * 1024;
 };
+/// Deletes the rows with a seq up to `up_to` (0 = the last one as of now) that match `filter` (empty = all). Goes on in slices
+/// (`maintain`), one purge of a stream at a time; answered by `purged`. A crash may end it half-way.
+struct purge {
+    token request{};
+    stream_id stream{};
+    std::string filter;
+    message_seq up_to = 0;
+};
+
+/// Reads the whole store and says what contradicts what. Goes on in the background; answered by `checked`.
+struct check {
+    token request{};
+};
+
 /// Just these rows; a row that retention took is looked for in the consumer's dead letters (replay), else left out.
 struct read_seqs {
     token request{};
@@ -228,7 +285,8 @@ struct backup {
 };
 
 using any = std::variant<append, save_cursor, read, read_seqs, create_stream, edit_stream, remove_stream, create_consumer,
-                         remove_consumer, list_dead, drop_dead, replay_dead, put_node, remove_node, backup>;
+                         edit_consumer, remove_consumer, purge, check, list_dead, drop_dead, replay_dead, put_node, remove_node,
+                         backup>;
 
 }  // namespace store_request
 
@@ -276,7 +334,21 @@ struct dead_listed {
     std::vector<dead_letter> letters;
     std::uint64_t total = 0;
 };
-/// Retention took rows.
+struct purged {
+    token request{};
+    std::uint64_t messages = 0;
+};
+struct checked {
+    token request{};
+    std::uint64_t rows = 0;              ///< looked at
+    std::vector<std::string> findings;   ///< a sentence each; empty = sound. At most `findings_max`, the last one says so
+    static constexpr std::size_t findings_max = 1000;
+};
+/// Retention or a purge took rows of these users: what is stored of them now.
+struct usage_changed {
+    std::vector<usage_state> users;
+};
+/// Retention or a purge took rows.
 struct stream_trimmed {
     stream_id stream{};
     message_seq first = 0;
@@ -285,7 +357,7 @@ struct stream_trimmed {
 };
 
 using any = std::variant<rows_arrived, append_failed, done, failed, stream_created, consumer_created, rows_read, dead_listed,
-                         stream_trimmed>;
+                         purged, checked, usage_changed, stream_trimmed>;
 
 }  // namespace store_event
 
@@ -295,6 +367,8 @@ struct store_contents {
     std::vector<stream_state> streams;
     std::vector<consumer_state> consumers;
     std::vector<node_state> nodes;
+    std::vector<mailbox_state> mail;
+    std::vector<usage_state> usage;
     std::vector<remembered_id> ids;  ///< within the idempotency window, oldest first, at most the configured total
 };
 
@@ -322,15 +396,55 @@ public:
 struct rule {
     std::uint64_t id = 0;      ///< given by the store, from 1
     enum class effect : unsigned char { deny, allow } what = effect::allow;
-    enum class act : unsigned char { publish, subscribe } action = act::publish;
-    std::string user;          ///< exactly one of user and role is set
+    enum class act : unsigned char {
+        publish,    ///< subjects
+        subscribe,  ///< subjects
+        serve,      ///< `SERVICE`
+        call,       ///< `SERVICE.METHOD`, or the subject of a call by subject
+        post,       ///< `USER` or `@LIST`
+        create      ///< `stream.NAME` or `list.NAME`
+    } action = act::publish;
+    static constexpr unsigned act_count = 6;
+    std::string user;          ///< exactly one of user, role and key is set
     std::string role;
-    std::string pattern;       ///< may hold `{user}`
+    std::string pattern;       ///< may hold `{user}` and `{role}`
+    std::string key = {};      ///< fingerprint, "SHA256:…"
 
     friend bool operator==(rule const&, rule const&) = default;
 };
 
-/// Users, keys, rules. One thread at a time (the store thread's). Each call is one synced transaction.
+/// A name under which a user is reached by `post`, without its `~`.
+struct account_alias {
+    std::string alias;
+    std::string user;
+
+    friend bool operator==(account_alias const&, account_alias const&) = default;
+};
+
+/// A distribution list, without its `@`.
+struct account_list {
+    std::string name;
+    std::string owner;                 ///< user
+    enum class posting : unsigned char { anyone, members, owners } who = posting::anyone;  ///< who may post to it
+    std::vector<std::string> members;  ///< users, "~ALIAS", "@LIST"; sorted, each once
+
+    friend bool operator==(account_list const&, account_list const&) = default;
+};
+
+/// What was done by an operator's command.
+struct audit_entry {
+    std::uint64_t id = 0;  ///< given by the store, rising
+    std::uint64_t time_ms = 0;
+    std::string user;
+    std::string key;      ///< fingerprint
+    std::string command;  ///< "user add"
+    std::string args;     ///< JSON text
+    std::string outcome;  ///< "done", or the sentence of the refusal
+
+    friend bool operator==(audit_entry const&, audit_entry const&) = default;
+};
+
+/// Users, keys, rules, bans, aliases, lists, the audit log. One thread at a time (the store thread's). Each call is one synced transaction.
 class account_store {
 public:
     virtual ~account_store() = default;
@@ -339,17 +453,32 @@ public:
         std::vector<account_user> users;  ///< removed ones too
         std::vector<account_key> keys;
         std::vector<rule> rules;
+        std::vector<account_ban> bans;
+        std::vector<account_alias> aliases;
+        std::vector<account_list> lists;
     };
     virtual contents load_accounts() = 0;
 
-    /// Adds the user or changes its role; clears `removed`.
+    /// Adds the user or changes its role and limits; clears `removed`.
     virtual result<void> put_user(account_user const&) = 0;
-    /// Marks the user as removed and drops its keys and rules.
+    /// Marks the user as removed and drops its keys, rules, aliases and places in lists; its lists belong to operators then.
     virtual result<void> remove_user(std::string const& name) = 0;
     virtual result<void> put_key(account_key const&) = 0;
     virtual result<void> remove_key(std::string const& user, std::string const& fingerprint) = 0;
     virtual result<std::uint64_t> add_rule(rule const&) = 0;
     virtual result<void> remove_rule(std::uint64_t id) = 0;
+    virtual result<std::uint64_t> add_ban(account_ban const&) = 0;
+    virtual result<void> remove_ban(std::uint64_t id) = 0;
+    /// `exists` if it is another user's.
+    virtual result<void> put_alias(account_alias const&) = 0;
+    virtual result<void> remove_alias(std::string const& alias) = 0;
+    /// Creates the list or replaces what it was.
+    virtual result<void> put_list(account_list const&) = 0;
+    virtual result<void> remove_list(std::string const& name) = 0;
+    /// Keeps the newest `limits::audit_entries`.
+    virtual result<void> add_audit(audit_entry const&) = 0;
+    /// The newest first, with an id below `before` (0 = no bound), at most `most`.
+    virtual std::vector<audit_entry> read_audit(std::uint64_t before, std::size_t most) = 0;
 };
 
 }  // namespace kedge

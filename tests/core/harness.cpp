@@ -2,6 +2,8 @@
 
 #include <stdexcept>
 
+#include "router/core/account_requests.hpp"
+
 namespace kedge {
 
 namespace {
@@ -30,48 +32,20 @@ struct shortener {
             text += " g=" + n.group;
         return text + word(n.body.size() > 200 ? std::to_string(n.body.size()) : n.body);
     }
-    std::string operator()(notice::call const&) const { return "call"; }
+    std::string operator()(notice::call const& n) const { return "call " + n.service + "." + n.method + word(n.body); }
     std::string operator()(notice::stored const& n) const
     {
         return "stored " + n.stream + " n=" + std::to_string(n.n) + " #" + std::to_string(n.seq);
     }
-    std::string operator()(notice::reply const& n) const { return "reply" + word(n.id); }
+    std::string operator()(notice::reply const& n) const { return "reply" + word(n.id) + (n.from == "$sys" ? "" : word(n.body)); }
     std::string operator()(notice::info const& n) const { return std::string{"info"} + (n.draining ? " draining" : ""); }
-    std::string operator()(notice::error const& n) const { return "error" + word(n.id) + " " + std::string{wire_word(n.code)}; }
+    std::string operator()(notice::error const& n) const
+    {
+        return "error" + word(n.id) + " " + (n.word.empty() ? std::string{wire_word(n.code)} : n.word);
+    }
     std::string operator()(notice::bye const& n) const { return "bye " + std::string{wire_word(n.code)}; }
     std::string operator()(notice::unknown const& n) const { return "unknown " + n.op; }
 };
-
-account_result carry_out(account_store& store, account_request const& request)
-{
-    struct one {
-        account_store& store;
-        account_result& answer;
-        result<void> operator()(account_change::put_user const& c) const { return store.put_user(c.user); }
-        result<void> operator()(account_change::remove_user const& c) const { return store.remove_user(c.name); }
-        result<void> operator()(account_change::put_key const& c) const { return store.put_key(c.key); }
-        result<void> operator()(account_change::remove_key const& c) const { return store.remove_key(c.user, c.fingerprint); }
-        result<void> operator()(account_change::add_rule const& c) const
-        {
-            auto const id = store.add_rule(c.what);
-            if (!id)
-                return id.error();
-            answer.rule_id = *id;
-            return {};
-        }
-        result<void> operator()(account_change::remove_rule const& c) const { return store.remove_rule(c.id); }
-    };
-    account_result answer;
-    answer.request = request.request;
-    for (auto const& change : request.changes) {
-        if (auto const done = std::visit(one{store, answer}, change); !done) {
-            answer.why = done.error();
-            break;
-        }
-        ++answer.carried_out;
-    }
-    return answer;
-}
 
 }  // namespace
 

@@ -79,6 +79,21 @@ void batch_run::operator()(store_request::create_consumer const& request)
     events_.push(store_event::consumer_created{request.request, all_.consumers.create(request.config, next)});
 }
 
+void batch_run::operator()(store_request::edit_consumer const& request)
+{
+    events_.failed(request.request, {});
+}
+
+void batch_run::operator()(store_request::purge const& request)
+{
+    events_.failed(request.request, {});
+}
+
+void batch_run::operator()(store_request::check const& request)
+{
+    events_.failed(request.request, {});
+}
+
 void batch_run::operator()(store_request::remove_consumer const& request)
 {
     if (all_.consumers.find(request.consumer) == nullptr)

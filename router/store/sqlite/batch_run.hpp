@@ -43,7 +43,10 @@ public:
     void operator()(store_request::edit_stream const&);
     void operator()(store_request::remove_stream const&);
     void operator()(store_request::create_consumer const&);
+    void operator()(store_request::edit_consumer const&);
     void operator()(store_request::remove_consumer const&);
+    void operator()(store_request::purge const&);
+    void operator()(store_request::check const&);
     void operator()(store_request::save_cursor const&);
     void operator()(store_request::read const&);
     void operator()(store_request::read_seqs const&);

@@ -416,4 +416,13 @@ result<void> sqlite_store::remove_rule(std::uint64_t id)
     return impl_->change_accounts([&] { return impl_->accounts.remove_rule(id); });
 }
 
+result<std::uint64_t> sqlite_store::add_ban(account_ban const&) { return failure{}; }
+result<void> sqlite_store::remove_ban(std::uint64_t) { return failure{}; }
+result<void> sqlite_store::put_alias(account_alias const&) { return failure{}; }
+result<void> sqlite_store::remove_alias(std::string const&) { return failure{}; }
+result<void> sqlite_store::put_list(account_list const&) { return failure{}; }
+result<void> sqlite_store::remove_list(std::string const&) { return failure{}; }
+result<void> sqlite_store::add_audit(audit_entry const&) { return failure{}; }
+std::vector<audit_entry> sqlite_store::read_audit(std::uint64_t, std::size_t) { return {}; }
+
 }  // namespace kedge

@@ -45,8 +45,12 @@ void stream_table::load()
         stream_entry entry;
         auto& state = entry.state;
         state.id = stream_id{static_cast<std::uint32_t>(rows.integer(0))};
-        state.config = {rows.string(1), split(rows.bytes(2)), rows.number(3), rows.number(4), rows.number(5),
-                        rows.integer(6) == 0 ? retention::limits : retention::interest};
+        state.config.name = rows.string(1);
+        state.config.subjects = split(rows.bytes(2));
+        state.config.max_age_ms = rows.number(3);
+        state.config.max_bytes = rows.number(4);
+        state.config.max_msgs = rows.number(5);
+        state.config.keep = rows.integer(6) == 0 ? retention::limits : retention::interest;
         state.first = rows.number(7);
         state.last = rows.number(8);
         entry.oseq = rows.number(9);

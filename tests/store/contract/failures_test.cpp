@@ -32,7 +32,7 @@ std::multiset<std::uint64_t> answered(std::vector<store_event::any> const& event
                 if constexpr (std::is_same_v<type, store_event::rows_arrived>) {
                     for (auto const& r : e.rows)
                         tokens.insert(static_cast<std::uint64_t>(r.origin));
-                } else if constexpr (!std::is_same_v<type, store_event::stream_trimmed>) {
+                } else if constexpr (requires { e.request; }) {
                     tokens.insert(static_cast<std::uint64_t>(e.request));
                 }
             },
