@@ -6,7 +6,7 @@ using namespace kedge;
 
 namespace {
 
-std::string pub(std::string const& data, std::string const& subject = "chat.x")
+std::string pub_data(std::string const& data, std::string const& subject = "chat.x")
 {
     return R"({"op":"pub","subject":")" + subject + R"(","data":")" + data + "\"}";
 }
@@ -19,8 +19,8 @@ std::string ack(std::string const& what, std::string const& id = "")
     return R"({"op":"ack","consumer":"work",)" + what + (id.empty() ? "" : R"(,"id":")" + id + "\"") + "}";
 }
 
-struct chat : harness {
-    explicit chat(limits l = {}) : harness{l}
+struct consumed_chat : harness {
+    explicit consumed_chat(limits l = {}) : harness{l}
     {
         add_stream("CHAT", {"chat.>"});
         writer = join("writer");
@@ -28,7 +28,7 @@ struct chat : harness {
     void publish(int from, int to, std::string const& subject = "chat.x")
     {
         for (int i = from; i <= to; ++i)
-            say(writer, pub(std::to_string(i), subject));
+            say(writer, pub_data(std::to_string(i), subject));
         heard(writer);
     }
     link_id writer{};
@@ -51,7 +51,7 @@ TEST_CASE("consume: where a new one starts")
     };
     for (auto const& r : rows) {
         INFO(r.start);
-        chat h;
+        consumed_chat h;
         for (int i = 1; i <= 3; ++i) {
             h.publish(i, i);
             h.pass(10);
@@ -67,7 +67,7 @@ TEST_CASE("consume: what is refused")
 {
     limits l;
     l.user_consumers = 2;
-    chat h{l};
+    consumed_chat h{l};
     auto const a = h.join("ann");
     struct row {
         char const* operation;
@@ -98,7 +98,7 @@ TEST_CASE("consume: what is refused")
 
 TEST_CASE("consume: two that create the same one at once")
 {
-    chat h;
+    consumed_chat h;
     auto const a = h.join("ann");
     auto const b = h.join("ann");
     auto const c = h.join("bob");
@@ -127,7 +127,7 @@ TEST_CASE("consume: two that create the same one at once")
 
 TEST_CASE("consume: the window, and acknowledgements that open it")
 {
-    chat h;
+    consumed_chat h;
     auto const a = h.join("ann");
     h.say(a, consume(R"(,"window":2)"));
     h.publish(1, 5);
@@ -146,7 +146,7 @@ TEST_CASE("consume: unacknowledged messages of one consumer are bounded over all
 {
     limits l;
     l.consumer_pending = 3;
-    chat h{l};
+    consumed_chat h{l};
     auto const a = h.join("ann");
     h.say(a, consume());
     h.publish(1, 5);
@@ -158,13 +158,13 @@ TEST_CASE("consume: it pauses at half of what may be unread")
 {
     limits l;
     l.link_unsent_bytes = 64 * 1024;
-    chat h{l};
+    consumed_chat h{l};
     auto const a = h.join("ann");
     h.say(a, consume());
     h.heard(a);
     h.reads(a, false);
     for (int i = 0; i < 40; ++i)
-        h.say(h.writer, pub(std::string(4000, 'x')));
+        h.say(h.writer, pub_data(std::string(4000, 'x')));
     auto const heard = h.heard(a).size();
     CHECK(heard >= 8);
     CHECK(heard <= 9);
@@ -174,7 +174,7 @@ TEST_CASE("consume: it pauses at half of what may be unread")
 
 TEST_CASE("consume: an ok of an ack means that the position is committed")
 {
-    chat h;
+    consumed_chat h;
     auto const a = h.join("ann");
     h.say(a, consume());
     h.publish(1, 3);
@@ -196,7 +196,7 @@ TEST_CASE("consume: an ok of an ack means that the position is committed")
 
 TEST_CASE("consume: redelivery goes first, the lowest first")
 {
-    chat h;
+    consumed_chat h;
     auto const a = h.join("ann");
     h.say(a, consume(R"(,"window":3,"ack_wait_ms":1000)"));
     h.publish(1, 5);
@@ -267,7 +267,7 @@ TEST_CASE("consume: redelivery goes first, the lowest first")
 
 TEST_CASE("consume: rows from the store, filtered, after a restart")
 {
-    chat h;
+    consumed_chat h;
     auto const a = h.join("ann");
     h.say(a, consume(R"(,"filter":"chat.y","window":16384)"));
     h.close(a);
@@ -288,7 +288,7 @@ TEST_CASE("consume: rows from the store, filtered, after a restart")
 
 TEST_CASE("consume: one name in two streams")
 {
-    chat h;
+    consumed_chat h;
     h.add_stream("NEWS", {"news"});
     auto const a = h.join("ann");
     h.say(a, consume() + "\n" + R"({"op":"consume","stream":"NEWS","consumer":"work"})");
@@ -304,7 +304,7 @@ TEST_CASE("consume: one name in two streams")
 
 TEST_CASE("dead letters: made, told, listed, shown, replayed, dropped")
 {
-    chat h;
+    consumed_chat h;
     auto const watcher = h.join("op", {}, "operator");
     h.say(watcher, R"({"op":"sub","subject":"$sys.dead"})");
     auto const a = h.join("ann");
@@ -403,7 +403,7 @@ TEST_CASE("dead letters: made, told, listed, shown, replayed, dropped")
 
 TEST_CASE("dead letters: deaths outlive failures of the store and crashes")
 {
-    chat h;
+    consumed_chat h;
     auto const a = h.join("ann");
     h.say(a, consume(R"(,"max_deliver":1,"ack_wait_ms":1000)"));
     h.publish(1, 2);
@@ -419,7 +419,7 @@ TEST_CASE("dead letters: deaths outlive failures of the store and crashes")
 
 TEST_CASE("consume: a consumer that an operator removes")
 {
-    chat h;
+    consumed_chat h;
     auto const a = h.join("ann");
     h.say(a, consume());
     h.publish(1, 1);

@@ -9,7 +9,7 @@ namespace kedge {
 namespace {
 
 /// Decodes at once, byte by byte, and cut at each offset; all must say the same.
-std::string decoded(std::string const& input, limits const& l = {})
+std::string decoded_frames(std::string const& input, limits const& l = {})
 {
     auto const whole = decode_operations(encoding::frames, l, input);
     CHECK(decode_operations(encoding::frames, l, input, {0, 1}) == whole);
@@ -39,16 +39,16 @@ TEST_CASE("frames: header and body")
                                           "25  ",
                                           8});
     auto const quit = frame_of(R"({"op":"quit"})");
-    CHECK(decoded(pub + quit) ==
+    CHECK(decoded_frames(pub + quit) ==
           line(pub, R"({"op":"pub","id":"1","subject":"a.b","data":"hello"})") + line(quit, R"({"op":"quit"})"));
 }
 
 TEST_CASE("frames: a body may hold anything, and data in the header is no body")
 {
     auto const octets = frame_of(R"({"op":"pub","subject":"a","data":7})", std::string_view{"\0\xff\n", 3});
-    CHECK(decoded(octets) == line(octets, R"({"op":"pub","subject":"a","data64":"AP8K"})"));
+    CHECK(decoded_frames(octets) == line(octets, R"({"op":"pub","subject":"a","data64":"AP8K"})"));
     auto const empty = frame_of(R"({"op":"pub","subject":"a"})");
-    CHECK(decoded(empty) == line(empty, R"({"op":"pub","subject":"a","data":""})"));
+    CHECK(decoded_frames(empty) == line(empty, R"({"op":"pub","subject":"a","data":""})"));
 }
 
 TEST_CASE("frames: the header size")
@@ -57,18 +57,18 @@ TEST_CASE("frames: the header size")
     for (std::string_view const good : {"d   ", "D   ", "0d  ", "00d ", "000d", "000D"}) {
         auto const frame = frame_with(good, header);
         CAPTURE(good);
-        CHECK(decoded(frame) == line(frame, header));
+        CHECK(decoded_frames(frame) == line(frame, header));
     }
     for (std::string_view const bad : {"    ", " d  ", "   d", "d  0", "0x0d", "+d  ", "-d  ", "d\t  ", "d,  ", "g   ", "d\0\0\0"}) {
         CAPTURE(bad);
         std::string const field{bad.data(), 4};
-        CHECK(decoded(frame_with(field, header) + frame_of(header)) == broken("the header size is not hexadecimal"));
+        CHECK(decoded_frames(frame_with(field, header) + frame_of(header)) == broken("the header size is not hexadecimal"));
     }
-    CHECK(decoded(frame_with("e   ", header)) == broken("the header size is beyond the end of the frame"));
-    CHECK(decoded(frame_with("ffff", header)) == broken("the header size is beyond the end of the frame"));
+    CHECK(decoded_frames(frame_with("e   ", header)) == broken("the header size is beyond the end of the frame"));
+    CHECK(decoded_frames(frame_with("ffff", header)) == broken("the header size is beyond the end of the frame"));
     // Too small a size leaves a header that is cut off: the frame itself is sound.
     auto const cut = frame_with("c   ", header);
-    auto const said = decoded(cut + frame_of(header));
+    auto const said = decoded_frames(cut + frame_of(header));
     CHECK(said.find("bad_request not valid JSON") != std::string::npos);
     CHECK(said.find(R"({"op":"quit"})") != std::string::npos);
 }
@@ -76,10 +76,10 @@ TEST_CASE("frames: the header size")
 TEST_CASE("frames: lengths that cannot be")
 {
     for (std::uint32_t length = 0; length < 4; ++length)
-        CHECK(decoded(big_endian(length) + "0   ") == broken("the frame is too short for a header size"));
+        CHECK(decoded_frames(big_endian(length) + "0   ") == broken("the frame is too short for a header size"));
     auto const no_header = frame_with("0   ", "", "body");
-    CHECK(decoded(no_header).find("bad_request") != std::string::npos);
-    CHECK(decoded(big_endian(0xffffffff)) == broken("the frame is longer than the limit"));
+    CHECK(decoded_frames(no_header).find("bad_request") != std::string::npos);
+    CHECK(decoded_frames(big_endian(0xffffffff)) == broken("the frame is longer than the limit"));
 }
 
 TEST_CASE("frames: an input that ends within a frame")
@@ -96,9 +96,9 @@ TEST_CASE("frames: the limit of a frame, and one more")
     l.frame_bytes = 100;
     std::string const header = R"({"op":"pub","id":"1","subject":"a"})";
     auto const fits = frame_of(header, std::string(100 - 4 - header.size(), 'x'));
-    CHECK(decoded(fits, l).find("\"op\":\"pub\"") != std::string::npos);
+    CHECK(decoded_frames(fits, l).find("\"op\":\"pub\"") != std::string::npos);
     auto const over = frame_of(header, std::string(100 - 4 - header.size() + 1, 'x'));
-    CHECK(decoded(over, l) == broken("the frame is longer than the limit"));
+    CHECK(decoded_frames(over, l) == broken("the frame is longer than the limit"));
 }
 
 TEST_CASE("frames: the limit of a body, and one more")
@@ -109,13 +109,13 @@ TEST_CASE("frames: the limit of a body, and one more")
     auto const fits = frame_of(header, std::string(10, 'x'));
     auto const over = frame_of(header, std::string(11, 'x'));
     auto const quit = frame_of(R"({"op":"quit"})");
-    CHECK(decoded(fits + over + quit, l) ==
+    CHECK(decoded_frames(fits + over + quit, l) ==
           line(fits, R"({"op":"pub","id":"1","subject":"a","data":"xxxxxxxxxx"})") +
               line(over, "malformed id=1 subject=a code=too_large the body is longer than 10 bytes") +
               line(quit, R"({"op":"quit"})"));
     // What is wrong with the header is told first.
     auto const wrong = frame_of(R"({"op":"pub","id":"1"})", std::string(11, 'x'));
-    CHECK(decoded(wrong, l) == line(wrong, R"(malformed id=1 subject= code=bad_request "subject" is missing)"));
+    CHECK(decoded_frames(wrong, l) == line(wrong, R"(malformed id=1 subject= code=bad_request "subject" is missing)"));
 }
 
 TEST_CASE("frames: the limit of a header, and one more")
@@ -129,7 +129,7 @@ TEST_CASE("frames: the limit of a header, and one more")
     auto const fits = frame_of(header(60), "b");
     auto const over = frame_of(header(61), "b");
     auto const quit = frame_of(R"({"op":"quit"})");
-    CHECK(decoded(fits + over + quit, l) ==
+    CHECK(decoded_frames(fits + over + quit, l) ==
           line(fits, R"({"op":"ping","id":"1"})") +
               line(over, "malformed id= subject= code=too_large the header is longer than 60 bytes") +
               line(quit, R"({"op":"quit"})"));

@@ -7,7 +7,7 @@
 namespace kedge {
 namespace {
 
-std::string decoded(std::string const& input, limits const& l = {})
+std::string decoded_lines(std::string const& input, limits const& l = {})
 {
     auto const whole = decode_operations(encoding::lines, l, input);
     CHECK(decode_operations(encoding::lines, l, input, {0, 1}) == whole);
@@ -24,13 +24,13 @@ constexpr char const* quit = "{\"op\":\"quit\"}\n";
 
 TEST_CASE("lines: LF, CR LF, blank lines and a last line without its end")
 {
-    CHECK(decoded("{\"op\":\"quit\"}\n{\"op\":\"quit\"}\r\n") == std::string{"14 "} + quit + "15 " + quit);
-    CHECK(decoded("\n\r\n \t\n\n  {\"op\":\"quit\"} \n\n") == std::string{"17 "} + quit);
-    CHECK(decoded("{\"op\":\"quit\"}") == std::string{"13 "} + quit);
-    CHECK(decoded("{\"op\":\"quit\"}\r") == std::string{"14 "} + quit);
-    CHECK(decoded("\n") == "");
-    CHECK(decoded("") == "");
-    CHECK(decoded(" ") == "");
+    CHECK(decoded_lines("{\"op\":\"quit\"}\n{\"op\":\"quit\"}\r\n") == std::string{"14 "} + quit + "15 " + quit);
+    CHECK(decoded_lines("\n\r\n \t\n\n  {\"op\":\"quit\"} \n\n") == std::string{"17 "} + quit);
+    CHECK(decoded_lines("{\"op\":\"quit\"}") == std::string{"13 "} + quit);
+    CHECK(decoded_lines("{\"op\":\"quit\"}\r") == std::string{"14 "} + quit);
+    CHECK(decoded_lines("\n") == "");
+    CHECK(decoded_lines("") == "");
+    CHECK(decoded_lines(" ") == "");
 }
 
 TEST_CASE("lines: the body is in data or data64")
@@ -54,7 +54,7 @@ TEST_CASE("lines: the body is in data or data64")
          }) {
         CAPTURE(r.field);
         auto const input = R"({"op":"pub","subject":"a")" + std::string{r.field} + "}\n";
-        CHECK(decoded(input) ==
+        CHECK(decoded_lines(input) ==
               std::to_string(input.size()) + R"( {"op":"pub","subject":"a")" + std::string{r.comes_back} + "}\n");
     }
 }
@@ -65,7 +65,7 @@ TEST_CASE("lines: a body that is not one")
          {R"("data":"x","data64":"eA==")", R"("data":"","data64":"")", R"("data":7)", R"("data64":["eA=="])",
           R"("data64":"eA=")", R"("data64":"eB==")", R"("data64":"e A=")", R"("data":"\udc00")", R"("data":"\ud800x")"}) {
         CAPTURE(field);
-        auto const said = decoded(R"({"op":"pub","subject":"a",)" + std::string{field} + "}\n" + quit);
+        auto const said = decoded_lines(R"({"op":"pub","subject":"a",)" + std::string{field} + "}\n" + quit);
         CHECK(said.find("code=bad_request") != std::string::npos);
         CHECK(said.find(quit) != std::string::npos);
     }
@@ -81,12 +81,12 @@ TEST_CASE("lines: the limit of a line, and one more")
         std::string const begin = R"({"op":"ping","id":"1","x":")";
         return begin + std::string(size - begin.size() - 2, 'x') + R"("})";
     };
-    CHECK(decoded(line_of(60) + "\n" + line_of(61) + "\n" + line_of(300) + "\r\n" + quit, l) ==
+    CHECK(decoded_lines(line_of(60) + "\n" + line_of(61) + "\n" + line_of(300) + "\r\n" + quit, l) ==
           "61 {\"op\":\"ping\",\"id\":\"1\"}\n"
           "62 malformed id= subject= code=too_large the line is longer than 60 bytes\n"
           "302 malformed id= subject= code=too_large the line is longer than 60 bytes\n"
           "14 {\"op\":\"quit\"}\n");
-    CHECK(decoded(line_of(61), l) == "61 malformed id= subject= code=too_large the line is longer than 60 bytes\n");
+    CHECK(decoded_lines(line_of(61), l) == "61 malformed id= subject= code=too_large the line is longer than 60 bytes\n");
 }
 
 TEST_CASE("lines: the limit of a body, and one more")
@@ -97,11 +97,11 @@ TEST_CASE("lines: the limit of a body, and one more")
     auto const pub = [](std::string_view body) {
         return R"({"op":"pub","id":"1","subject":"a",)" + std::string{body} + "}\n";
     };
-    CHECK(decoded(pub(R"("data":"123456")"), l).find("123456") != std::string::npos);
-    CHECK(decoded(pub(R"("data":"1234567")"), l).find(refused) != std::string::npos);
-    CHECK(decoded(pub(R"("data":"\u0000\u0000\u0000\u0000\u0000\u0000")"), l).find("AAAAAAAA") != std::string::npos);
-    CHECK(decoded(pub(R"("data64":"MTIzNDU2")"), l).find("123456") != std::string::npos);
-    CHECK(decoded(pub(R"("data64":"MTIzNDU2Nw==")"), l).find(refused) != std::string::npos);
+    CHECK(decoded_lines(pub(R"("data":"123456")"), l).find("123456") != std::string::npos);
+    CHECK(decoded_lines(pub(R"("data":"1234567")"), l).find(refused) != std::string::npos);
+    CHECK(decoded_lines(pub(R"("data":"\u0000\u0000\u0000\u0000\u0000\u0000")"), l).find("AAAAAAAA") != std::string::npos);
+    CHECK(decoded_lines(pub(R"("data64":"MTIzNDU2")"), l).find("123456") != std::string::npos);
+    CHECK(decoded_lines(pub(R"("data64":"MTIzNDU2Nw==")"), l).find(refused) != std::string::npos);
 }
 
 TEST_CASE("lines: an overlong line is not held")

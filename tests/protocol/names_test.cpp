@@ -7,12 +7,12 @@
 namespace kedge {
 namespace {
 
-struct row {
+struct name_row {
     std::string text;
     bool valid;
 };
 
-void check_table(char const* what, bool (*valid)(std::string_view) noexcept, std::initializer_list<row> rows)
+void check_table(char const* what, bool (*valid)(std::string_view) noexcept, std::initializer_list<name_row> rows)
 {
     for (auto const& r : rows) {
         CAPTURE(what, r.text);

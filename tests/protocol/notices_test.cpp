@@ -11,14 +11,14 @@
 namespace kedge {
 namespace {
 
-struct row {
+struct notice_row {
     notice::any notice;
     std::string header;
     std::string body{};
     bool has_body = false;
 };
 
-std::vector<row> make_rows()
+std::vector<notice_row> make_notice_rows()
 {
     return {
         {notice::welcome{"", "kedge/0.1.0", "9f2c41d07a55e8b1", "bot1", "", "bot", {"host:2222"}, 1048576, 600000, 100000, {}, false, 1},
@@ -62,7 +62,7 @@ void check_decoded(encoding form, std::string const& input, std::string const& e
 
 TEST_CASE("notices: each of them, in both encodings, there and back, cut anywhere")
 {
-    for (auto const& r : make_rows()) {
+    for (auto const& r : make_notice_rows()) {
         CAPTURE(r.header);
         auto const frame = frame_of(r.header, r.body);
         CHECK(encode(r.notice, encoding::frames)->view() == frame);

@@ -8,14 +8,14 @@
 namespace kedge {
 namespace {
 
-struct row {
+struct operation_row {
     std::string_view name;
     std::string_view sent;
     std::string_view read;  ///< as the encoder writes it again; empty = as it was sent
 };
 
 // Without bodies: these stand in the header of a frame as they stand in a line.
-constexpr row rows[] = {
+constexpr operation_row operation_rows[] = {
     {"hello", R"({"op":"hello"})", {}},
     {"hello, all", R"({"op":"hello","id":"1","node":"laptop","client":"probe 1.0","inbox":true,"keepalive":true})", {}},
     {"hello, false", R"({"op":"hello","inbox":false,"keepalive":false})", R"({"op":"hello"})"},
@@ -64,7 +64,7 @@ constexpr row rows[] = {
 };
 
 // With bodies: in frames the body stands behind the header, in lines `"data":"body"` in it.
-constexpr row rows_with_body[] = {
+constexpr operation_row operation_rows_with_body[] = {
     {"pub", R"({"op":"pub","subject":"a.b")", {}},
     {"pub, all", R"({"op":"pub","id":"1","subject":"a.b","reply_to":"r.s","headers":{"A":"b","C-d":"e f"})", {}},
     {"pub, n", R"({"op":"pub","n":1,"subject":"a.b")", {}},
@@ -96,13 +96,13 @@ void check(encoding form, std::string const& input, std::string const& expected)
 
 TEST_CASE("operations: each of them, in both encodings, cut anywhere")
 {
-    for (auto const& r : rows) {
+    for (auto const& r : operation_rows) {
         CAPTURE(r.name);
         std::string const expected{r.read.empty() ? r.sent : r.read};
         check(encoding::frames, frame_of(r.sent), expected);
         check(encoding::lines, std::string{r.sent} + "\n", expected);
     }
-    for (auto const& r : rows_with_body) {
+    for (auto const& r : operation_rows_with_body) {
         CAPTURE(r.name);
         auto const expected = std::string{r.read.empty() ? r.sent : r.read} + R"(,"data":"hello"})";
         check(encoding::frames, frame_of(std::string{r.sent} + "}", "hello"), expected);

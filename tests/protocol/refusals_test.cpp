@@ -9,7 +9,7 @@
 namespace kedge {
 namespace {
 
-struct row {
+struct refusal_row {
     std::string sent;
     std::string id;  ///< that the error bears
     error_code code;
@@ -32,7 +32,7 @@ std::string headers(std::size_t count)
     return R"({"op":"pub","id":"1","subject":"a","headers":{)" + all + "}}";
 }
 
-std::vector<row> make_rows()
+std::vector<refusal_row> make_refusal_rows()
 {
     using enum error_code;
     auto const x65 = std::string(65, 'x');
@@ -163,7 +163,7 @@ std::vector<row> make_rows()
     };
 }
 
-void check(encoding form, std::string const& unit, row const& expected)
+void check(encoding form, std::string const& unit, refusal_row const& expected)
 {
     operation_decoder decoder{form, limits{}};
     decoder.feed(unit);
@@ -186,7 +186,7 @@ void check(encoding form, std::string const& unit, row const& expected)
 
 TEST_CASE("refusals: what is wrong is named, and the link goes on")
 {
-    for (auto const& r : make_rows()) {
+    for (auto const& r : make_refusal_rows()) {
         CAPTURE(r.sent.substr(0, 200));
         check(encoding::frames, frame_of(r.sent), r);
         if (!r.sent.empty())

@@ -1,29 +1,13 @@
 #include "router/store/sqlite/account_table.hpp"
 
 #include "router/store/batch_events.hpp"
+#include "router/store/sqlite/word_list.hpp"
 
 namespace kedge::sqlite {
 
 namespace {
 
-/// CIDRs hold no commas.
-std::string join(std::vector<std::string> const& words)
-{
-    std::string text;
-    for (auto const& word : words)
-        text += text.empty() ? word : ',' + word;
-    return text;
-}
-
-std::vector<std::string> split(std::string_view text)
-{
-    std::vector<std::string> words;
-    while (!text.empty()) {
-        words.emplace_back(text.substr(0, text.find(',')));
-        text.remove_prefix(std::min(words.back().size() + 1, text.size()));
-    }
-    return words;
-}
+constexpr char between_origins = ',';  // CIDRs hold no commas
 
 std::string_view view(std::string const& text)
 {
@@ -64,7 +48,7 @@ account_store::contents account_table::load()
     auto keys = keys_.query();
     while (keys.next())
         all.keys.push_back({keys.string(0), keys.string(1), keys.string(2), keys.string(3), keys.string(4), keys.string(5),
-                            split(keys.bytes(6)), keys.number(7), keys.number(8), false});
+                            split(keys.bytes(6), between_origins), keys.number(7), keys.number(8), false});
     auto rules = rules_.query();
     while (rules.next())
         all.rules.push_back({rules.number(0), rules.integer(1) == 0 ? rule::effect::deny : rule::effect::allow,
@@ -98,7 +82,7 @@ result<void> account_table::put_key(account_key const& key)
     if (ask(key_known_, view(key.user), view(key.fingerprint)) == 0
         && static_cast<std::uint64_t>(ask(key_count_, view(key.user))) >= limits_.user_keys)
         return store_failure::too_many("keys of one user");
-    auto const origins = join(key.from);
+    auto const origins = joined(key.from, between_origins);
     put_key_.run(view(key.user), view(key.fingerprint), view(key.type), blob{key.blob}, view(key.comment), view(key.role),
                  view(origins), key.expires_ms, key.added_ms);
     return {};

@@ -8,7 +8,7 @@ namespace kedge::sqlite {
 
 namespace {
 
-constexpr std::int64_t slice_rows = 1000;
+constexpr std::int64_t removed_rows_max = 1000;
 
 /// Rising seqs as distances, due times as distances from the one before.
 std::string pack(std::vector<cursor::pending_row> const& pending)
@@ -280,7 +280,7 @@ row consumer_table::fetch_dead(consumer_id id, message_seq seq)
 
 bool consumer_table::remove_slice(std::int64_t consumer)
 {
-    delete_some_.run(consumer, slice_rows);
+    delete_some_.run(consumer, removed_rows_max);
     return on_.changes() != 0;
 }
 

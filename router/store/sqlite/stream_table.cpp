@@ -1,27 +1,12 @@
 #include "router/store/sqlite/stream_table.hpp"
 
+#include "router/store/sqlite/word_list.hpp"
+
 namespace kedge::sqlite {
 
 namespace {
 
-/// Patterns hold no spaces, so one separates them.
-std::string join(std::vector<std::string> const& words)
-{
-    std::string text;
-    for (auto const& word : words)
-        text += text.empty() ? word : ' ' + word;
-    return text;
-}
-
-std::vector<std::string> split(std::string_view text)
-{
-    std::vector<std::string> words;
-    while (!text.empty()) {
-        words.emplace_back(text.substr(0, text.find(' ')));
-        text.remove_prefix(std::min(words.back().size() + 1, text.size()));
-    }
-    return words;
-}
+constexpr char between_subjects = ' ';  // patterns hold no spaces
 
 }  // namespace
 
@@ -46,7 +31,7 @@ void stream_table::load()
         auto& state = entry.state;
         state.id = stream_id{static_cast<std::uint32_t>(rows.integer(0))};
         state.config.name = rows.string(1);
-        state.config.subjects = split(rows.bytes(2));
+        state.config.subjects = split(rows.bytes(2), between_subjects);
         state.config.max_age_ms = rows.number(3);
         state.config.max_bytes = rows.number(4);
         state.config.max_msgs = rows.number(5);
@@ -79,7 +64,7 @@ stream_entry* stream_table::find(std::string_view name)
 
 stream_entry& stream_table::create(stream_config const& config)
 {
-    auto const subjects = join(config.subjects);
+    auto const subjects = joined(config.subjects, between_subjects);
     insert_.run(std::string_view{config.name}, std::string_view{subjects}, config.max_age_ms, config.max_bytes,
                 config.max_msgs, static_cast<int>(config.keep));
     if (static_cast<std::uint64_t>(on_.last_rowid()) > stream_id_max)
@@ -92,7 +77,7 @@ stream_entry& stream_table::create(stream_config const& config)
 
 void stream_table::edit(stream_entry& entry, stream_config const& config)
 {
-    auto const subjects = join(config.subjects);
+    auto const subjects = joined(config.subjects, between_subjects);
     edit_.run(std::string_view{subjects}, config.max_age_ms, config.max_bytes, config.max_msgs, static_cast<int>(config.keep),
               static_cast<std::uint32_t>(entry.state.id));
     entry.state.config = config;
