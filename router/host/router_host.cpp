@@ -45,7 +45,10 @@ struct router_host::impl {
         std::vector<account_result> accounts;
         std::vector<std::function<void(instant, actions&)>> calls;
 
-        bool empty() const { return links.empty() && stores.empty() && accounts.empty() && calls.empty(); }
+        std::uint64_t link_bytes = 0;  // of input, in `links`
+
+        std::size_t size() const { return links.size() + stores.size() + accounts.size() + calls.size(); }
+        bool empty() const { return size() == 0; }
     };
     std::mutex mutex;
     std::condition_variable wake;
@@ -79,9 +82,17 @@ struct router_host::impl {
             std::lock_guard const lock{mutex};
             idle = waiting.empty();
             into(waiting);
+            show_waiting();
         }
         if (idle)
             wake.notify_one();
+    }
+
+    /// With the mutex held.
+    void show_waiting()
+    {
+        counts.router_inbox_events.set(waiting.size());
+        counts.router_inbox_bytes.set(waiting.link_bytes);
     }
 
     template <class T>
@@ -154,6 +165,7 @@ struct router_host::impl {
                     wake.wait(lock, woken);
                 }
                 std::swap(batch, waiting);
+                show_waiting();
                 last = stopping;
             }
             auto const now = read_clock();
@@ -215,7 +227,14 @@ void router_host::stop()
 
 void router_host::submit(std::vector<link_event::any> batch)
 {
-    impl_->put([&](impl::inbox& in) { impl::append(in.links, std::move(batch)); });
+    std::uint64_t bytes = 0;
+    for (auto const& e : batch)
+        if (auto const* const operation = std::get_if<link_event::operation>(&e.what))
+            bytes += operation->bytes;
+    impl_->put([&](impl::inbox& in) {
+        impl::append(in.links, std::move(batch));
+        in.link_bytes += bytes;
+    });
 }
 
 void router_host::set_file_accounts(std::vector<account_user> users, std::vector<account_key> keys)
@@ -242,7 +261,12 @@ directory_ptr router_host::directory() const
 
 void router_host::set_limits(limits const& l)
 {
-    impl_->put([&](impl::inbox& in) { in.calls.emplace_back([i = impl_.get(), l](instant, actions&) { i->core->set_limits(l); }); });
+    impl_->put([&](impl::inbox& in) {
+        in.calls.emplace_back([i = impl_.get(), l](instant, actions&) {
+            i->core->set_limits(l);
+            i->store.set_limits(l);
+        });
+    });
 }
 
 void router_host::drain(std::function<void()> drained)

@@ -47,6 +47,7 @@ void store_thread::append(std::vector<store_request::append> batch)
         requests_.reserve(requests_.size() + batch.size());
         for (auto& a : batch)
             requests_.emplace_back(std::move(a));
+        show_waiting();
     }
     if (idle)
         wake_.notify_one();
@@ -57,6 +58,7 @@ void store_thread::submit(std::vector<store_request::any> batch)
     {
         std::lock_guard const lock{mutex_};
         requests_.insert(requests_.end(), std::make_move_iterator(batch.begin()), std::make_move_iterator(batch.end()));
+        show_waiting();
     }
     wake_.notify_one();
 }
@@ -67,9 +69,18 @@ void store_thread::submit(std::vector<account_request> batch)
         std::lock_guard const lock{mutex_};
         account_requests_.insert(account_requests_.end(), std::make_move_iterator(batch.begin()),
                                  std::make_move_iterator(batch.end()));
+        show_waiting();
     }
     wake_.notify_one();
 }
+
+void store_thread::set_limits(limits const& l)
+{
+    std::lock_guard const lock{mutex_};
+    new_limits_ = l;
+}
+
+void store_thread::show_waiting() { counts_.store_requests_waiting.set(requests_.size() + account_requests_.size()); }
 
 void store_thread::carry_out(std::vector<account_request> batch, results& out)
 {
@@ -84,6 +95,7 @@ void store_thread::run()
     for (;;) {
         std::vector<store_request::any> requests;
         std::vector<account_request> account_requests;
+        std::optional<limits> new_limits;
         bool stopping = false;
         {
             std::unique_lock lock{mutex_};
@@ -94,7 +106,13 @@ void store_thread::run()
                 wake_.wait_for(lock, maintain_every, woken);
             requests.swap(requests_);
             account_requests.swap(account_requests_);
+            new_limits.swap(new_limits_);
+            show_waiting();
             stopping = stopping_;
+        }
+        if (new_limits) {
+            messages_.set_limits(*new_limits);
+            accounts_.set_limits(*new_limits);
         }
         results out;
         if (!requests.empty()) {

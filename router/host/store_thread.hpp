@@ -6,12 +6,14 @@
 #include <condition_variable>
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <vector>
 
 #include "router/core/actions.hpp"
 #include "router/core/sequencer.hpp"
 #include "router/metrics.hpp"
+#include "router/protocol/limits.hpp"
 #include "router/store/store.hpp"
 
 namespace kedge {
@@ -38,9 +40,12 @@ public:
     void append(std::vector<store_request::append> batch) override;
     void submit(std::vector<store_request::any> batch);
     void submit(std::vector<account_request> batch);
+    /// Both stores keep to these from the next batch on.
+    void set_limits(limits const&);
 
 private:
     void run();
+    void show_waiting();  // with the mutex held
     void carry_out(std::vector<account_request> batch, results&);
 
     message_store& messages_;
@@ -51,6 +56,7 @@ private:
     std::condition_variable wake_;
     std::vector<store_request::any> requests_;       // guarded by mutex_
     std::vector<account_request> account_requests_;  // guarded by mutex_
+    std::optional<limits> new_limits_;               // guarded by mutex_
     bool stopping_ = false;                          // guarded by mutex_
     std::thread thread_;
 };

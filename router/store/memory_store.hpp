@@ -41,6 +41,7 @@ public:
     store_contents load(std::uint64_t now_ms) override;
     void execute(std::vector<store_request::any> batch, std::vector<store_event::any>& out) override;
     bool maintain(std::uint64_t now_ms, std::vector<store_event::any>& out) override;
+    void set_limits(limits const& bounds) override { limits_ = bounds; }
 
     contents load_accounts() override;
     result<void> put_user(account_user const&) override;

@@ -15,6 +15,7 @@
 #include "router/account/directory.hpp"
 #include "router/protocol/error.hpp"
 #include "router/protocol/ids.hpp"
+#include "router/protocol/limits.hpp"
 #include "router/protocol/message.hpp"
 #include "router/protocol/operation.hpp"
 
@@ -390,6 +391,9 @@ public:
     /// One slice of housekeeping: retention, removed streams, the idempotency journal, a running backup, the WAL checkpoint.
     /// Returns whether more is to be done at once.
     virtual bool maintain(std::uint64_t now_ms, std::vector<store_event::any>& out) = 0;
+
+    /// Holds for what comes; what is there and beyond a lowered limit goes when the next of its kind is added, or stays.
+    virtual void set_limits(limits const&) = 0;
 };
 
 /// A rule of who may do what. Deny goes before allow.
@@ -479,6 +483,9 @@ public:
     virtual result<void> add_audit(audit_entry const&) = 0;
     /// The newest first, with an id below `before` (0 = no bound), at most `most`.
     virtual std::vector<audit_entry> read_audit(std::uint64_t before, std::size_t most) = 0;
+
+    /// As message_store's; one object that is both stores has one function.
+    virtual void set_limits(limits const&) = 0;
 };
 
 }  // namespace kedge

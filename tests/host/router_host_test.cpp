@@ -1,6 +1,7 @@
 #include "tests/catch.hpp"
 
 #include <condition_variable>
+#include <functional>
 #include <mutex>
 
 #include "router/host/router_host.hpp"
@@ -16,6 +17,13 @@ class in_test_transport final : public transport_port {
 public:
     void deliver(std::vector<link_output::any> batch) override
     {
+        {
+            std::lock_guard const lock{mutex_};
+            entered_ = true;
+        }
+        wake_.notify_all();
+        if (before_deliver)
+            before_deliver();
         {
             std::lock_guard const lock{mutex_};
             ++batches;
@@ -64,13 +72,20 @@ public:
         std::lock_guard const lock{mutex_};
         return directory_;
     }
+    /// The router thread is, or was, in `deliver`.
+    bool entered()
+    {
+        return wait([&](auto const&) { return entered_; });
+    }
     std::size_t batches = 0;
+    std::function<void()> before_deliver;  ///< set while nothing is delivered
 
 private:
     std::mutex mutex_;
     std::condition_variable wake_;
     std::vector<link_output::any> outputs_;
     directory_ptr directory_;
+    bool entered_ = false;
 };
 
 constexpr link_id link_on(unsigned transport, std::uint64_t number) { return link_id{(std::uint64_t{transport} << 48) | number}; }
@@ -205,6 +220,48 @@ TEST_CASE("host: accounts of the file and of the store, before and after the sta
     CHECK(f.first.wait_for_user("ann"));
     CHECK(f.second.wait_for_user("ann"));
     CHECK(f.host->directory()->find_user("ann"));
+}
+
+TEST_CASE("host: new limits reach the store")
+{
+    fixture f;
+    limits tight = f.bounds;
+    tight.users = 2;
+    f.disk.set_limits(tight);
+    f.host->start();
+    auto const root = link_on(0, 1);
+    f.open(root, "root", "operator", false);
+    auto const add = [&](char const* name) { return f.admin(root, "user add", {{"name", name}, {"keys", nlohmann::json::array()}}); };
+    CHECK(add("ann").exit_status == 0);
+    CHECK(add("bob").exit_status == 1);  // the router would let him in: the store does not
+    tight.users = 3;
+    f.host->set_limits(tight);
+    CHECK(add("bob").exit_status == 0);
+    CHECK(add("cat").exit_status == 1);
+}
+
+TEST_CASE("host: what waits for its threads is counted, and nothing waits in the end")
+{
+    fixture f;
+    f.host->start();
+    auto const root = link_on(0, 1);
+    f.open(root, "root", "operator", false);
+    // The router thread is held up, so that what is submitted meanwhile must wait.
+    std::mutex gate;
+    std::unique_lock closed{gate};
+    f.first.before_deliver = [&] { std::lock_guard const pass{gate}; };
+    f.open(link_on(0, 2), "ann");
+    REQUIRE(f.first.entered());
+    for (int i = 0; i < 3; ++i)
+        f.publish(link_on(0, 2), std::to_string(i), "x");
+    CHECK(f.counts.router_inbox_events.get() == 3);
+    CHECK(f.counts.router_inbox_bytes.get() == 30);
+    closed.unlock();
+    CHECK(f.first.wait_for<notice::ok>(link_on(0, 2), 3).size() == 3);
+    CHECK(f.counts.router_inbox_bytes.get() == 0);
+    f.host->stop();
+    CHECK(f.counts.router_inbox_events.get() == 0);
+    CHECK(f.counts.store_requests_waiting.get() == 0);
 }
 
 TEST_CASE("host: draining ends when the last link is gone; limits can change")

@@ -92,7 +92,7 @@ struct sqlite_store::impl {
     template <class Change>
     auto change_accounts(Change const& change) -> decltype(change());
 
-    limits bounds;
+    limits bounds;  ///< the tables keep to this one, by reference
     std::unique_ptr<sqlite::database> on;
     sqlite::tables all;
     sqlite::account_table accounts;
@@ -368,6 +368,8 @@ bool sqlite_store::maintain(std::uint64_t now_ms, std::vector<store_event::any>&
     self.checkpoint();
     return self.back_up(out) || more;
 }
+
+void sqlite_store::set_limits(limits const& configured) { impl_->bounds = configured; }
 
 template <class Change>
 auto sqlite_store::impl::change_accounts(Change const& change) -> decltype(change())

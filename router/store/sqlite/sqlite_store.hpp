@@ -26,6 +26,7 @@ public:
     store_contents load(std::uint64_t now_ms) override;
     void execute(std::vector<store_request::any> batch, std::vector<store_event::any>& out) override;
     bool maintain(std::uint64_t now_ms, std::vector<store_event::any>& out) override;
+    void set_limits(limits const&) override;
 
     contents load_accounts() override;
     result<void> put_user(account_user const&) override;

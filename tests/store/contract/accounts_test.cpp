@@ -126,6 +126,36 @@ TEST_CASE("users, keys of a user and rules are bounded")
         bounds);
 }
 
+TEST_CASE("limits on accounts can change while the store is open")
+{
+    limits bounds;
+    bounds.users = 1;
+    bounds.user_keys = 1;
+    bounds.rules = 1;
+    on_both_stores(
+        [](store_fixture& f) {
+            auto& accounts = f.accounts();
+            auto const add = [&](std::string const& name) {
+                return accounts.put_user({name, "user", false, false, 1}).has_value() + accounts.put_key(key("a", name)).has_value()
+                    + accounts.add_rule({}).has_value();
+            };
+            CHECK(add("a") == 3);
+            CHECK(add("b") == 0);
+            limits changed;
+            changed.users = changed.user_keys = changed.rules = 2;
+            accounts.set_limits(changed);
+            CHECK(add("b") == 3);
+            CHECK(add("c") == 0);
+            changed.users = changed.user_keys = changed.rules = 1;
+            accounts.set_limits(changed);
+            CHECK(add("c") == 0);
+            auto const all = accounts.load_accounts();
+            INFO("what is there beyond a lowered limit stays");
+            CHECK(all.users.size() + all.keys.size() + all.rules.size() == 6);
+        },
+        bounds);
+}
+
 TEST_CASE("a disk that fails is told, and nothing of the change stays")
 {
     on_both_stores([](store_fixture& f) {
