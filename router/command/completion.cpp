@@ -51,21 +51,22 @@ std::string valued_options(command_description const& root)
     return joined(names, "|");
 }
 
-/// Shell code that sets `path` to the command among the words before the cursor. `word` and `skip` are its variables.
-std::string find_path(command_description const& root)
+/// Shell code that sets `command` to the command among the words before the cursor, and `option` to the option whose value the
+/// cursor stands in, if any. `word` is its variable. (zsh keeps `path` for itself.)
+std::string find_command(command_description const& root)
 {
     std::string groups;
     for (auto const& sub : root.commands)
         if (!sub.commands.empty())
             groups += (groups.empty() ? "" : "|") + sub.name;
-    return "        if [[ -n $skip ]]; then skip=; continue; fi\n"
+    return "        if [[ -n $option ]]; then option=; continue; fi\n"
            "        case $word in\n"
-           "            " + valued_options(root) + ") skip=1 ;;\n"
+           "            " + valued_options(root) + ") option=$word ;;\n"
            "            -*) ;;\n"
            "            *)\n"
-           "                case $path in\n"
-           "                    '') path=$word ;;\n"
-           "                    " + groups + ") path=\"$path $word\" ;;\n"
+           "                case $command in\n"
+           "                    '') command=$word ;;\n"
+           "                    " + groups + ") command=\"$command $word\" ;;\n"
            "                esac ;;\n"
            "        esac\n";
 }
@@ -97,12 +98,15 @@ std::string bash_completion(command_description const& root)
 {
     std::string out = "# Completion of kedge for bash: source it, or put it into /usr/share/bash-completion/completions/kedge\n"
                       "_kedge() {\n"
-                      "    local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]}\n"
-                      "    local path= skip= word\n"
-                      "    for word in \"${COMP_WORDS[@]:1:COMP_CWORD-1}\"; do\n" +
-                      find_path(root) +
+                      "    local current=${COMP_WORDS[COMP_CWORD]} command= option= before= word\n"
+                      "    for word in \"${COMP_WORDS[@]:1:COMP_CWORD-1}\"; do\n"
+                      "        # bash takes --option=value and USER@HOST:PORT apart: what comes is still of the same value.\n"
+                      "        if [[ $word == [@:=]* ]]; then option=${option:-$before}; continue; fi\n"
+                      "        before=$option\n" +
+                      find_command(root) +
                       "    done\n"
-                      "    case \"$path|$previous\" in\n";
+                      "    if [[ $current == [@:=]* ]]; then option=${option:-$before} current=; fi\n"
+                      "    case \"$command|$option\" in\n";
     walk(root, "", [&](std::string const& path, command_description const& d) {
         for (auto const& o : d.options) {
             if (o.names.empty() || o.value.empty())
@@ -119,11 +123,11 @@ std::string bash_completion(command_description const& root)
             }
         }
     });
-    out += "    esac\n    case $path in\n";
+    out += "    esac\n    case $command in\n";
     walk(root, "", [&](std::string const& path, command_description const& d) {
         auto const all = offers_of(d);
         out += "        " + shell_quoted(path) + ") mapfile -t COMPREPLY < <(compgen " + (all.files ? "-f " : "") + "-W " +
-               shell_quoted(joined(all.words, " ")) + " -- \"$current\") ;;\n";
+               shell_quoted(joined(all.words, " ")) + " -- \"$current\")" + (all.files ? "; compopt -o filenames" : "") + " ;;\n";
     });
     out += "    esac\n}\ncomplete -F _kedge kedge\n";
     return out;
@@ -134,12 +138,12 @@ std::string zsh_completion(command_description const& root)
     std::string out = "#compdef kedge\n"
                       "# Completion of kedge for zsh: put it as _kedge into a folder of $fpath, or source it after compinit\n"
                       "_kedge() {\n"
-                      "    local path= skip= word previous=$words[CURRENT-1]\n"
+                      "    local command= option= word\n"
                       "    local -a offered\n"
                       "    for word in $words[2,CURRENT-1]; do\n" +
-                      find_path(root) +
+                      find_command(root) +
                       "    done\n"
-                      "    case \"$path|$previous\" in\n";
+                      "    case \"$command|$option\" in\n";
     walk(root, "", [&](std::string const& path, command_description const& d) {
         for (auto const& o : d.options) {
             if (o.names.empty() || o.value.empty())
@@ -156,7 +160,7 @@ std::string zsh_completion(command_description const& root)
             }
         }
     });
-    out += "    esac\n    case $path in\n";
+    out += "    esac\n    case $command in\n";
     walk(root, "", [&](std::string const& path, command_description const& d) {
         // `_describe` takes "word:what it is"; a colon in the word would have to be escaped, and there is none.
         std::string described;
