@@ -25,6 +25,7 @@ core::core(core_config config, store_contents stored, account_store::contents ac
       users_{std::move(accounts.users)},
       keys_{std::move(accounts.keys)},
       rules_{std::move(accounts.rules)},
+      bans_{std::move(accounts.bans)},
       admin_{std::make_unique<admin>(*this)}
 {
     for (auto& state : stored.streams) {
@@ -57,7 +58,7 @@ core::core(core_config config, store_contents stored, account_store::contents ac
     }
     for (auto const& r : stored.ids)
         window_.add(r.sender, r.id, {r.stream, r.seq, r.digest}, r.time_ms);
-    directory_ = std::make_shared<account_directory const>(users_, keys_);
+    directory_ = std::make_shared<account_directory const>(users_, keys_, bans_);
     measure();
 }
 
@@ -201,6 +202,7 @@ void core::tick(instant now, actions& out)
         c->second->expire(now);
         changed_.insert(id);
     }
+    expire_calls(now, out);
     if (save_due_ms_ && save_due_ms_ <= now.steady_ms) {
         save_due_ms_ = 0;
         save_unsaved(now, out);
@@ -243,6 +245,8 @@ std::optional<std::uint64_t> core::due_ms() const
         due = std::min(due, timers_.top().first);
     if (save_due_ms_)
         due = std::min(due, save_due_ms_);
+    if (auto const call = calls_.due_ms())
+        due = std::min(due, *call);
     return due;
 }
 
@@ -264,9 +268,10 @@ void core::finish(instant now, actions& out)
         for (auto const id : std::exchange(changed_, {}))
             if (auto const c = consumers_.find(id); c != consumers_.end())
                 after_change(*c->second, now, out);
-    for (auto const id : std::exchange(ending_, {}))
-        if (auto* const l = find(id); l && !l->closed && l->unanswered == 0)
-            end(*l, l->finish_code, l->finish_message, wire_word(l->finish_code), now, out);
+    while (!ending_.empty())  // who ends may have been the last that another waited for
+        for (auto const id : std::exchange(ending_, {}))
+            if (auto* const l = find(id); l && !l->closed && may_end(*l))
+                end(*l, l->finish_code, l->finish_message, wire_word(l->finish_code), now, out);
     while (!changed_.empty())  // what the ended links held goes to others in the same batch
         for (auto const id : std::exchange(changed_, {}))
             if (auto const c = consumers_.find(id); c != consumers_.end())
@@ -287,6 +292,8 @@ void core::drain(instant now, actions& out)
 {
     now_ = now;
     draining_ = true;
+    for (auto const& [id, l] : links_)
+        withdraw_all(*l, now, out);
     for (auto const& [id, l] : links_)
         if (!l->closed) {
             if (l->greeted)
@@ -398,11 +405,11 @@ void core::event(std::string_view subject, nlohmann::json const& body, instant n
     deliver_plain(to, view, out);
 }
 
-std::shared_ptr<access_profile const> core::profile(std::string const& user, std::string const& role)
+std::shared_ptr<access_profile const> core::profile(principal const& who)
 {
-    auto& known = profiles_[{user, role}];
+    auto& known = profiles_[{who.user, who.role, who.key}];
     if (!known)
-        known = std::make_shared<access_profile const>(user, role, rules_);
+        known = std::make_shared<access_profile const>(who.user, who.role, rules_, who.key);
     return known;
 }
 

@@ -11,11 +11,13 @@
 /// only by the row that arrived (`store_event::rows_arrived`).
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
 #include <queue>
 #include <string>
+#include <tuple>
 #include <unordered_map>
 #include <vector>
 
@@ -28,6 +30,7 @@
 #include "router/core/consumer.hpp"
 #include "router/core/id_windows.hpp"
 #include "router/core/link.hpp"
+#include "router/core/services.hpp"
 #include "router/core/stream.hpp"
 #include "router/core/subject_index.hpp"
 #include "router/metrics.hpp"
@@ -77,6 +80,8 @@ struct core_config {
     std::string server_name;           ///< "kedge/0.1.0"
     std::vector<std::string> servers;  ///< told in `welcome`
     std::string home;                  ///< where a backup without a path of its own goes
+    /// 64 bits that nobody can guess, for what is secret in reply subjects; without it the core counts.
+    std::function<std::uint64_t()> random{};
 };
 
 class core {
@@ -144,7 +149,7 @@ private:
     void event(std::string_view subject, nlohmann::json const& body, instant, actions&);
     link* find(link_id);
     token next_token() { return static_cast<token>(++last_token_); }
-    std::shared_ptr<access_profile const> profile(std::string const& user, std::string const& role);
+    std::shared_ptr<access_profile const> profile(principal const&);
     void arm(std::uint64_t at_ms, consumer_id);
 
     // core_publish.cpp: routes, publishes, rows that arrived.
@@ -200,6 +205,38 @@ private:
     bool saved(token, std::optional<failure> const&, instant, actions&);
     void remove_consumer(consumer&, std::string_view why, instant, actions&);
     void remove_stream(stream&, instant, actions&);
+
+    // core_services.cpp: services and calls.
+    void serve(link&, op::serve&&, instant, actions&);
+    void unserve(link&, op::unserve const&, instant, actions&);
+    void withdraw(service_instance&, instant, actions&);
+    /// Calls that were given to the link stay open: it can still answer them.
+    void withdraw_all(link&, instant, actions&);
+    /// Those that the rules do not give any more.
+    void withdraw_denied(link&, instant, actions&);
+    /// The link answers nothing any more.
+    void stop_serving(link&, instant, actions&);
+    void tell_of(service_instance const&, std::string_view subject, instant, actions&);
+    nlohmann::json about(service_instance const&) const;
+    void call(link&, op::call&&, instant, actions&);
+    open_call const& begin(link&, open_call&&);
+    /// Why it was given to nobody; nothing if it is open.
+    std::optional<failure> call_method(link&, op::call const&, open_call, actions&);
+    std::optional<failure> call_subject(link&, message const&, open_call, instant, actions&);
+    void reply(link&, op::reply const&, actions&);
+    /// Whether the publish was a reply to a call by subject; then it is dealt with.
+    bool reply_by_publish(link&, message const&, actions&);
+    void answer_call(call_number, link& from, std::string_view body, actions&);
+    /// The call was taken from the table: its caller gets the error.
+    void over(open_call const&, failure, actions&);
+    /// The call was taken from the table: its instance has one less.
+    void give_back(open_call const&);
+    /// The caller is gone.
+    void forget_calls(link&);
+    void expire_calls(instant, actions&);
+    /// Whether a link that takes no more has nothing left to wait for.
+    bool may_end(link const&) const;
+    std::uint64_t random();
 
     // core_accounts.cpp: users, keys, rules.
     void publish_directory(actions&);
@@ -257,6 +294,9 @@ private:
     boost::unordered_flat_set<consumer_id> unsaved_;  ///< positions that nobody waits for
     std::uint64_t save_due_ms_ = 0;                   ///< they are saved then; 0 = there are none
 
+    service_registry services_;
+    call_table calls_;
+
     /// (steady ms, consumer): a consumer may stand in it twice; what is stale finds nothing to do.
     std::priority_queue<std::pair<std::uint64_t, consumer_id>, std::vector<std::pair<std::uint64_t, consumer_id>>,
                         std::greater<>>
@@ -268,8 +308,9 @@ private:
     std::vector<account_user> file_users_;
     std::vector<account_key> file_keys_;
     std::vector<rule> rules_;
+    std::vector<account_ban> bans_;
     directory_ptr directory_;
-    std::map<std::pair<std::string, std::string>, std::shared_ptr<access_profile const>> profiles_;
+    std::map<std::tuple<std::string, std::string, std::string>, std::shared_ptr<access_profile const>> profiles_;  ///< by user, role, key
 
     std::unique_ptr<admin> admin_;
 };

@@ -37,7 +37,7 @@ void core::rules_changed(instant now, actions& out)
     profiles_.clear();
     ++generation_;
     for (auto const& [id, l] : links_) {
-        l->access = profile(l->who->user, l->who->role);
+        l->access = profile(*l->who);
         if (l->closed)
             continue;
         auto const lost = [&](std::string const& pattern) {

@@ -12,7 +12,7 @@ void core::open(link_id id, link_event::opened&& e, instant now, actions& out)
     added->id = id;
     added->session = e.session;
     added->who = std::move(e.who);
-    added->access = profile(added->who->user, added->who->role);
+    added->access = profile(*added->who);
     added->form = e.form;
     added->greeted = e.greet;
     added->since_ms = now.wall_ms;
@@ -87,14 +87,14 @@ void core::handle(link& l, op::any&& operation, std::size_t bytes, instant now, 
         input_ended(l, now, out);
     } else if (auto const* const p = std::get_if<op::post>(&operation)) {
         refuse_later(l, std::string{p->message->id()}, "post", out);
-    } else if (auto const* const c = std::get_if<op::call>(&operation)) {
-        refuse_later(l, std::string{c->message->id()}, "call", out);
-    } else if (auto const* const sv = std::get_if<op::serve>(&operation)) {
-        refuse_later(l, sv->id, "serve", out);
+    } else if (auto* const c = std::get_if<op::call>(&operation)) {
+        call(l, std::move(*c), now, out);
+    } else if (auto const* const r = std::get_if<op::reply>(&operation)) {
+        reply(l, *r, out);
+    } else if (auto* const sv = std::get_if<op::serve>(&operation)) {
+        serve(l, std::move(*sv), now, out);
     } else if (auto const* const us = std::get_if<op::unserve>(&operation)) {
-        refuse_later(l, us->id, "unserve", out);
-    } else if (std::holds_alternative<op::reply>(operation)) {
-        refuse_later(l, {}, "reply", out);
+        unserve(l, *us, now, out);
     } else if (auto const* const al = std::get_if<op::alias>(&operation)) {
         refuse_later(l, al->id, "alias", out);
     } else if (auto const* const li = std::get_if<op::list>(&operation)) {
@@ -264,13 +264,16 @@ void core::who(link& l, op::who const& what, actions& out)
 void core::answered(link& l)
 {
     --l.unanswered;
-    if (l.finishing && l.unanswered == 0)
+    if (may_end(l))
         ending_.push_back(l.id);
 }
 
 void core::input_ended(link& l, instant now, actions& out)
 {
-    if (l.closed || l.finishing)
+    if (l.closed)
+        return;
+    stop_serving(l, now, out);
+    if (l.finishing)
         return;
     // Nothing can be acknowledged any more: others may have it at once.
     while (!l.attachments.empty())
@@ -283,7 +286,7 @@ void core::end_when_answered(link& l, error_code code, std::string message)
     l.finishing = true;
     l.finish_code = code;
     l.finish_message = std::move(message);
-    if (l.unanswered == 0)
+    if (may_end(l))
         ending_.push_back(l.id);
 }
 
@@ -306,6 +309,8 @@ void core::let_go(link& l, std::string_view leave_reason, std::optional<std::uin
     l.subscriptions.clear();
     while (!l.attachments.empty())
         release(*l.attachments.back()->of, *l.attachments.back(), written, now, out);
+    stop_serving(l, now, out);
+    forget_calls(l);
     if (auto* const n = std::exchange(l.node, nullptr)) {
         n->at = nullptr;
         n->seen_ms = now.wall_ms;
@@ -327,7 +332,7 @@ void core::closed(link_id id, std::uint64_t written, instant now, actions& out)
     auto const who = l.who;
     links_.erase(at);
     // Rules compiled for users that are gone would add up.
-    if (auto const p = profiles_.find({who->user, who->role}); p != profiles_.end() && p->second.use_count() == 1)
+    if (auto const p = profiles_.find({who->user, who->role, who->key}); p != profiles_.end() && p->second.use_count() == 1)
         profiles_.erase(p);
 }
 

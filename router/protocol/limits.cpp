@@ -29,7 +29,7 @@ constexpr std::array fields{
     limit_field{"user_sessions", &limits::user_sessions, 1, 100'000, "sessions of one user"},
     limit_field{"user_nodes", &limits::user_nodes, 1, 100'000, "nodes of one user"},
     limit_field{"user_consumers", &limits::user_consumers, 1, 100'000, "durable consumers of one user"},
-    limit_field{"node_idle_ms", &limits::node_idle_ms, 1 * hour, 3650 * day, "milliseconds after which an unused node makes room for a new one"},
+    limit_field{"node_idle_ms", &limits::node_idle_ms, 100, 3650 * day, "milliseconds after which an unused node makes room for a new one"},
 
     limit_field{"consumer_window", &limits::consumer_window, 1, 1'000'000, "unacknowledged messages on one link of a consumer, at most"},
     limit_field{"consumer_pending", &limits::consumer_pending, 1, 10'000'000, "unacknowledged messages of one consumer over all its links"},
@@ -52,10 +52,10 @@ constexpr std::array fields{
     limit_field{"service_methods", &limits::service_methods, 1, 10'000, "methods of one service instance"},
 
     limit_field{"mail_messages", &limits::mail_messages, 1, 100'000'000, "posts stored for one user that a node of the user has not acknowledged"},
-    limit_field{"mail_bytes", &limits::mail_bytes, 64 * kib, 1024 * gib, "bytes of posts stored for one user that a node of the user has not acknowledged"},
+    limit_field{"mail_bytes", &limits::mail_bytes, 1, 1024 * gib, "bytes of posts stored for one user that a node of the user has not acknowledged"},
     limit_field{"user_rate_messages", &limits::user_rate_messages, 0, 100'000'000, "operations a second of one user; above it the user's links are read slower (0: no limit)"},
     limit_field{"user_rate_bytes", &limits::user_rate_bytes, 0, 1024 * gib, "bytes of operations a second of one user; above it the user's links are read slower (0: no limit)"},
-    limit_field{"user_burst_ms", &limits::user_burst_ms, 100, 1 * hour, "milliseconds of the two rates that may come at once"},
+    limit_field{"user_burst_ms", &limits::user_burst_ms, 10, 1 * hour, "milliseconds of the two rates that may come at once"},
     limit_field{"user_stored_bytes", &limits::user_stored_bytes, 0, 1024 * gib, "bytes of one user's publishes stored in all streams (0: no limit)"},
 
     limit_field{"user_aliases", &limits::user_aliases, 0, 10'000, "aliases of one user"},
