@@ -134,6 +134,7 @@ public:
         signal_watch signals(context_, {SIGTERM, SIGINT, SIGHUP}, [this](int number) { number == SIGHUP ? reload() : drain(number); });
         signals_ = &signals;
 
+        measure();
         auto const bound = transport.start();
         home_.announce(bound);
         say_ready(bound);
@@ -167,6 +168,18 @@ private:
         std::cout << line << std::endl;
         notify_supervisor("READY=1\nSTATUS=" + line);
         log_info({}, "{} {} with home {}", server_name, line, home_.path().string());
+    }
+
+    /// The log's queue has no thread that could tell when it has run empty.
+    void measure()
+    {
+        auto const log = log_state();
+        counters_.log_lines_waiting.set(log.waiting);
+        counters_.log_lines_dropped.set(log.dropped);
+        measure_again_.expires_after(std::chrono::seconds(1));
+        measure_again_.async_wait([this](boost::system::error_code const& error) {
+            if (!error) measure();
+        });
     }
 
     void drain(int number)
@@ -251,6 +264,7 @@ private:
     home_directory home_;
     boost::asio::io_context context_{1};
     boost::asio::steady_timer patience_{context_};
+    boost::asio::steady_timer measure_again_{context_};
     signal_watch* signals_ = nullptr;
     router_host* router_ = nullptr;
     transport_server* transport_ = nullptr;

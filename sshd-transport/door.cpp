@@ -33,6 +33,7 @@ bool door::arrive(std::string_view address)
     std::lock_guard const lock{mutex_};
     auto why = sessions_ >= sessions_max_ ? std::optional{refusal::sessions}
                                           : gate_.arrive(address, now, static_cast<unsigned>(random_() % 100));
+    metrics_.penalised_sources.set(gate_.penalised_sources());  // those whose time is over were forgotten
     if (why) {
         refuse(address, *why, now);
         return false;
@@ -51,6 +52,7 @@ void door::left(std::string_view address, std::optional<refusal> why)
     metrics_.sessions_unauthenticated.subtract();
     if (!why) return;
     gate_.penalise(address, *why, now);
+    metrics_.penalised_sources.set(gate_.penalised_sources());
     refuse(address, *why, now);
 }
 

@@ -109,6 +109,11 @@ void log_stop()
     logger.reset();
 }
 
+log_backlog log_state()
+{
+    return {writer->queue_size(), writer->overrun_counter()};
+}
+
 bool log_enabled(log_level level) noexcept
 {
     return level >= lowest.load(std::memory_order_acquire) && level != log_level::off;

@@ -34,6 +34,13 @@ void log_set_level(log_level) noexcept;
 /// Writes what is queued and ends the writing thread. `main` only, after every thread that logs.
 void log_stop();
 
+/// Lines that wait to be written, and those that were dropped since the start. Any thread between `log_start` and `log_stop`.
+struct log_backlog {
+    std::size_t waiting = 0;
+    std::size_t dropped = 0;
+};
+log_backlog log_state();
+
 bool log_enabled(log_level) noexcept;
 /// One line; `message` is a sentence without its end of line.
 void log_write(log_level, log_about const&, std::string_view message);

@@ -179,6 +179,13 @@ bool session::all_flushed() const noexcept
     return (ssh_get_status(handle_.get()) & SSH_WRITE_PENDING) == 0 && raw_.out_bytes >= rekey_until_;
 }
 
+std::size_t session::outbox_bytes() const noexcept
+{
+    std::size_t sum = 0;
+    for (auto const& each : channels_) sum += each->out().bytes() + each->error().bytes();
+    return sum;
+}
+
 void session::settle()
 {
     if (!all_flushed()) return;

@@ -58,6 +58,8 @@ public:
     /// Bytes that libssh took. 0: the peer's window is closed, keys are exchanged, or what was written before still waits.
     std::size_t write(ssh_channel_struct*, std::string_view, bool is_error);
     bool all_flushed() const noexcept;
+    /// What waits for the client's windows, of all channels.
+    std::size_t outbox_bytes() const noexcept;
     /// From inside libssh: end the session after this turn.
     void doom(std::string_view message, std::optional<refusal> why = std::nullopt) noexcept;
 

@@ -98,6 +98,7 @@ void transport_thread::drop_unauthenticated()
 void transport_thread::deliver(std::vector<link_output::any> batch)
 {
     if (batch.empty()) return;
+    shared_.counters.outputs_waiting.add(batch.size());
     {
         std::lock_guard const lock{mutex_};
         if (!outputs_.empty()) {
@@ -116,6 +117,7 @@ void transport_thread::take_outputs()
         std::lock_guard const lock{mutex_};
         batch.swap(outputs_);
     }
+    shared_.counters.outputs_waiting.subtract(batch.size());
     for (auto& each : batch) {
         auto const found = links_.find(each.link);
         if (found == links_.end()) continue;  // closed meanwhile
@@ -136,11 +138,22 @@ void transport_thread::accounts_changed(directory_ptr directory)
 void transport_thread::tick()
 {
     auto const now = steady_ms();
-    for (auto const& [id, each] : sessions_) each->tick(now);
+    std::uint64_t outboxes = 0;
+    for (auto const& [id, each] : sessions_) {
+        each->tick(now);
+        outboxes += each->outbox_bytes();
+    }
+    show_outboxes(outboxes);
     timer_.expires_after(tick_every);
     timer_.async_wait([this](boost::system::error_code error) {
         if (!error) tick();
     });
+}
+
+void transport_thread::show_outboxes(std::uint64_t bytes)
+{
+    // The gauge is the sum over the threads: each tells by how much its share has changed, be it less than nothing.
+    shared_.counters.outbox_bytes.add(bytes - std::exchange(outbox_bytes_, bytes));
 }
 
 void transport_thread::flush()

@@ -82,6 +82,7 @@ private:
     void run();
     void take_outputs();
     void tick();
+    void show_outboxes(std::uint64_t bytes);
     void flush();
 
     unsigned const index_;
@@ -102,6 +103,7 @@ private:
     std::unordered_map<link_id, link_entry> links_;
     std::vector<session_id> buried_;
     std::vector<link_event::any> events_;  ///< of this turn of the loop, for the router
+    std::uint64_t outbox_bytes_ = 0;       ///< of its sessions, as shown last
     std::string scratch_;
     bool stopping_ = false;
 

@@ -161,7 +161,10 @@ void admin::status(caller from, nlohmann::json const&, instant now, actions& out
             why.push_back(name + " is away and " + std::to_string(about["lag"].get<std::uint64_t>()) + " messages behind");
         consumers.push_back(about);
     }
+    auto& asking = *core_.find(from.link);
+    --asking.unanswered;  // what waits, but for this question itself
     core_.measure();
+    ++asking.unanswered;
     auto numbers = nlohmann::json::object();
     for (auto const& field : metric_fields())
         numbers[std::string{field.name}] = (core_.counts_.*field.member).get();

@@ -179,6 +179,33 @@ std::string render_who(op::who::kind kind, nlohmann::json const& data, command_e
     return out.empty() ? (kind == op::who::kind::lists ? "no lists\n" : "no services\n") : out;
 }
 
+namespace {
+
+/// What is on its way through the server now, from its clients' sockets to the disk and back, in a line.
+std::string what_waits(nlohmann::json const& data)
+{
+    struct place {
+        column value;
+        std::string_view text;
+    };
+    static constexpr std::array places{
+        place{{"", "router_inbox_events", form::number}, " events for the router"},
+        place{{"", "operations_held", form::number}, " operations held back"},
+        place{{"", "operations_unanswered", form::number}, " operations for their answer"},
+        place{{"", "store_queue_bytes", form::size}, " for the disk"},
+        place{{"", "unsent_bytes", form::size}, " for clients to read"},
+        place{{"", "deliveries_pending", form::number}, " deliveries for their ack"}};
+    auto const metrics = data.is_object() ? data.find("metrics") : data.end();
+    std::string out;
+    if (metrics != data.end() && metrics->is_object())
+        for (auto const& p : places)
+            if (auto const v = metrics->find(p.value.field); v != metrics->end() && v->is_number() && v->get<double>() != 0)
+                out += (out.empty() ? "" : ", ") + render_field(*metrics, p.value) + std::string{p.text};
+    return out.empty() ? "nothing" : out;
+}
+
+}  // namespace
+
 std::string render_status(nlohmann::json const& data, command_environment const& e)
 {
     auto const fact = [&](char const* name, form f = form::number) { return render_field(data, column{"", name, f}); };
@@ -193,6 +220,7 @@ std::string render_status(nlohmann::json const& data, command_environment const&
         out += styled("  ! ", style::red, e) + printable(sentence.is_string() ? sentence.get<std::string>() : sentence.dump()) +
                '\n';
     out += fact("sessions") + " sessions, " + fact("links") + " links, " + fact("nodes") + " nodes\n";
+    out += "waiting: " + what_waits(data) + '\n';
     if (auto const& rows = member(data, "streams"); !rows.empty())
         out += '\n' + render_table(rows, who_stream_columns, e);
     if (auto const& rows = member(data, "consumers"); !rows.empty())

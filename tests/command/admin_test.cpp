@@ -40,7 +40,7 @@ TEST_CASE("answers of the router, for people and as JSON")
         {"backup /x", R"({"path":"/x","bytes":2048})", {"/x: 2.0 KiB"}},
         {"status",
          R"({"server":"kedge/1","uptime_ms":60000,"sessions":1,"links":2,"nodes":3,"streams":[{"stream":"S"}],"consumers":[{"consumer":"c"}],"metrics":{"published":5,"denied":0},"why":["consumer c is behind"]})",
-         {"kedge/1", "up 1m", "1 thing is not well", "consumer c is behind", "1 sessions, 2 links, 3 nodes", "STREAM", "S", "CONSUMER",
+         {"kedge/1", "up 1m", "1 thing is not well", "consumer c is behind", "1 sessions, 2 links, 3 nodes", "waiting: nothing\n", "STREAM", "S", "CONSUMER",
           "c", "published", "5"}},
         {"status", R"({"server":"kedge/1","why":[]})", {"all is well"}},
     };
@@ -73,6 +73,15 @@ TEST_CASE("status shows no metric that is zero")
     auto const out = c.admin({0, nlohmann::json::parse(R"({"metrics":{"denied":0,"seen":1}})"), {}}).out;
     CHECK(out.find("denied") == std::string::npos);
     CHECK(out.find("seen") != std::string::npos);
+}
+
+TEST_CASE("status says in a line what waits")
+{
+    runner c{"status"};
+    c.begin();
+    auto const out = c.admin({0, nlohmann::json::parse(R"({"metrics":{"unsent_bytes":2048,"operations_held":3,"store_queue_bytes":0,"seen":7}})"), {}}).out;
+    INFO(out);
+    CHECK(out.find("\nwaiting: 3 operations held back, 2.0 KiB for clients to read\n") != std::string::npos);
 }
 
 TEST_CASE("a refusal is exit 1 and its sentence on standard error")
