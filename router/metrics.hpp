@@ -57,6 +57,8 @@ private:
     X(gauge, inflight_bytes, "bytes of links' input that the router has and has not handled")         \
     X(gauge, inflight_bytes_largest, "the same of the link that has most")                            \
     X(gauge, links_stalled, "links that are read no more until they have read, or were answered")     \
+    X(gauge, links_throttled, "links that wait for their user's rates")                                \
+    X(counter, throttles, "times that a link had to wait for its user's rates")                        \
     X(gauge, operations_held, "operations held back by what must come before them")                   \
     X(gauge, operations_held_bytes, "bytes of operations held back")                                  \
     X(gauge, operations_unanswered, "operations whose answer is still to come")                       \
@@ -73,6 +75,13 @@ private:
     X(gauge, routes, "subjects whose subscribers are looked up already")                              \
     X(gauge, admin_waiting, "administrative commands that wait for their turn")                       \
     X(gauge, store_requests_waiting, "requests that wait for the store thread")                       \
+    X(counter, calls, "calls given to an instance or to subscribers")                                 \
+    X(counter, calls_unhandled, "calls that nobody answers: no instance, method or subscriber")       \
+    X(counter, replies_dropped, "replies that came too late, or from elsewhere")                      \
+    X(gauge, calls_open, "calls that are not answered yet")                                           \
+    X(gauge, calls_open_largest, "the same of the link that has most")                                \
+    X(gauge, services, "services with an instance")                                                   \
+    X(gauge, service_instances, "instances of services")                                              \
     X(gauge, store_queue_bytes, "bytes of appends that wait for their commit")                        \
     X(counter, store_commits, "transactions committed and synced")                                    \
     X(counter, store_failures, "batches that the store could not commit")                             \

@@ -59,6 +59,8 @@ core::core(core_config config, store_contents stored, account_store::contents ac
     for (auto const& r : stored.ids)
         window_.add(r.sender, r.id, {r.stream, r.seq, r.digest}, r.time_ms);
     directory_ = std::make_shared<account_directory const>(users_, keys_, bans_);
+    for (auto const& u : stored.usage)
+        budget_of(u.user).stored = u;
     measure();
 }
 
@@ -68,6 +70,7 @@ void core::set_limits(limits const& l)
 {
     config_.limits = l;
     window_.set_bounds(window_bounds(l));
+    configure_budgets();
 }
 
 std::string core::not_ready_because() const
@@ -140,6 +143,8 @@ void core::step(store_event::any e, instant now, actions& out)
         rows_read(std::move(*read), now, out);
     } else if (auto* const created = std::get_if<store_event::consumer_created>(&e)) {
         consumer_created(std::move(*created), now, out);
+    } else if (auto const* const usage = std::get_if<store_event::usage_changed>(&e)) {
+        usage_changed(*usage);
     } else if (auto const* const trimmed = std::get_if<store_event::stream_trimmed>(&e)) {
         if (auto const at = streams_.find(trimmed->stream); at != streams_.end()) {
             auto& state = at->second->state;
@@ -207,13 +212,15 @@ void core::tick(instant now, actions& out)
         save_due_ms_ = 0;
         save_unsaved(now, out);
     }
+    if (throttle_due_ms_ && throttle_due_ms_ <= now.steady_ms)
+        release_throttled(now, out);
     if (now.steady_ms >= second_ms_) {
         second_ms_ = now.steady_ms + 1000;
         window_.expire(now.wall_ms, 100'000);
         measure();
         std::vector<link*> idle;
         for (auto const& [id, l] : links_)
-            if (l->keepalive && !l->closed && !l->finishing && l->heard_ms + config_.limits.idle_ms < now.steady_ms)
+            if (l->keepalive && !l->throttled && !l->closed && !l->finishing && l->heard_ms + config_.limits.idle_ms < now.steady_ms)
                 idle.push_back(l.get());
         for (auto* const l : idle)
             end(*l, error_code::idle, "nothing was heard for " + std::to_string(config_.limits.idle_ms / 1000) + " s", "idle",
@@ -245,6 +252,8 @@ std::optional<std::uint64_t> core::due_ms() const
         due = std::min(due, timers_.top().first);
     if (save_due_ms_)
         due = std::min(due, save_due_ms_);
+    if (throttle_due_ms_)
+        due = std::min(due, throttle_due_ms_);
     if (auto const call = calls_.due_ms())
         due = std::min(due, *call);
     return due;
@@ -312,7 +321,9 @@ bool core::must_wait(link& l, op::any const& operation)
         l.stalled = true;
         stalled_.push_back(l.id);
     }
-    return l.stalled || (!l.creating.empty() && names_one_of(l.creating, operation));
+    if (!l.throttled && over_rate(l, operation))
+        throttle(l);
+    return l.stalled || l.throttled || (!l.creating.empty() && names_one_of(l.creating, operation));
 }
 
 bool core::may_go_on(link const& l) const

@@ -27,6 +27,7 @@
 #include "router/account/directory.hpp"
 #include "router/core/access.hpp"
 #include "router/core/actions.hpp"
+#include "router/core/budget.hpp"
 #include "router/core/consumer.hpp"
 #include "router/core/id_windows.hpp"
 #include "router/core/link.hpp"
@@ -238,6 +239,22 @@ private:
     bool may_end(link const&) const;
     std::uint64_t random();
 
+    // core_budgets.cpp: what users may do and store.
+    user_budget& budget_of(std::string const& user);
+    /// One holder less.
+    void let_go(user_budget&);
+    void configure_budgets();
+    bool over_rate(link&, op::any const&);
+    void throttle(link&);
+    void take_from_rate(link&, op::any const&, std::size_t bytes);
+    void release_throttled(instant, actions&);
+    /// A sentence if the message would go beyond what the link's user may store.
+    std::string over_stored_bytes(link const&, stream const&, message const&) const;
+    void storing(stream const&, stream::flight&, link&);
+    /// The publish has ended; `kept`: as a row that counts.
+    void stored(stream::flight&, bool kept);
+    void usage_changed(store_event::usage_changed const&);
+
     // core_accounts.cpp: users, keys, rules.
     void publish_directory(actions&);
     void rules_changed(instant, actions&);
@@ -254,6 +271,8 @@ private:
     boost::unordered_flat_map<link_id, std::unique_ptr<link>> links_;
     std::vector<link_id> credited_;   ///< links whose credit is to be told at the end of the batch
     std::vector<link_id> stalled_;    ///< links whose operations wait until they have read, or were answered
+    std::vector<link_id> throttled_;  ///< links that wait for their user's rates
+    std::uint64_t throttle_due_ms_ = 0;  ///< the first of them may go on then; 0 = there is none
     std::vector<link_id> slow_;       ///< links that are to end for not reading
     std::vector<link_id> ending_;     ///< links that end once everything is answered: looked at at the end of the batch
 
@@ -302,6 +321,8 @@ private:
                         std::greater<>>
         timers_;
     std::uint64_t second_ms_ = 0;  ///< next turn of what is done each second
+
+    boost::unordered_flat_map<std::string, std::unique_ptr<user_budget>, text_hash, text_equal> budgets_;
 
     std::vector<account_user> users_;
     std::vector<account_key> keys_;

@@ -30,6 +30,7 @@ void core::publish_directory(actions& out)
     keys.insert(keys.end(), file_keys_.begin(), file_keys_.end());
     directory_ = std::make_shared<account_directory const>(std::move(users), std::move(keys), bans_);
     out.directory = directory_;
+    configure_budgets();
 }
 
 void core::rules_changed(instant now, actions& out)

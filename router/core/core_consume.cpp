@@ -529,6 +529,7 @@ void core::remove_stream(stream& s, instant now, actions& out)
         stream_index_.remove(pattern, &s);
     for (auto& [request, f] : std::exchange(s.in_flight, {})) {
         store_queue_bytes_ -= f.message->cost();
+        stored(f, false);
         if (f.node) {
             --f.node->flights;
             if (!f.message->id().empty())

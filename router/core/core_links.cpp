@@ -19,6 +19,8 @@ void core::open(link_id id, link_event::opened&& e, instant now, actions& out)
     added->heard_ms = now.steady_ms;
     added->sender = shared_bytes::copy_of(added->who->user + "/~" + added->who->session);
     auto& l = *links_.emplace(id, std::move(added)).first->second;
+    l.budget = &budget_of(l.who->user);
+    ++l.budget->holders;
     if (e.greet) {
         notice::welcome hi;
         hi.server = config_.server_name;
@@ -42,6 +44,7 @@ void core::handle(link& l, op::any&& operation, std::size_t bytes, instant now, 
         return;
     }
     auto const first = !std::exchange(l.spoke, true);
+    take_from_rate(l, operation, bytes);
     // Those that may have to wait for the store give their credit back when they are answered.
     if (auto* const what = std::get_if<op::publish>(&operation)) {
         publish(l, std::move(*what), bytes, now, out);
@@ -329,6 +332,7 @@ void core::closed(link_id id, std::uint64_t written, instant now, actions& out)
         let_go(l, "closed", written, now, out);
     }
     admin_->forget(id);
+    let_go(*l.budget);
     auto const who = l.who;
     links_.erase(at);
     // Rules compiled for users that are gone would add up.

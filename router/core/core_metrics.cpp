@@ -33,21 +33,29 @@ void core::measure()
     tally unsent;
     tally inflight;
     tally unanswered;
+    tally open_calls;
     std::uint64_t stalled = 0;
+    std::uint64_t throttled = 0;
     std::uint64_t held = 0;
     std::uint64_t held_bytes = 0;
     for (auto const& [id, l] : links_) {
         unsent.add(l->unsent());
         inflight.add(l->inflight);
         unanswered.add(l->unanswered);
+        open_calls.add(calls_.of_caller(id));
         stalled += l->stalled;
+        throttled += l->throttled;
         held += l->held.size();
         held_bytes += l->held_bytes;
     }
     unsent.show(counts_.unsent_bytes, counts_.unsent_bytes_largest);
     inflight.show(counts_.inflight_bytes, counts_.inflight_bytes_largest);
     unanswered.show(counts_.operations_unanswered, counts_.operations_unanswered_largest);
+    open_calls.show(counts_.calls_open, counts_.calls_open_largest);
+    counts_.services.set(services_.services());
+    counts_.service_instances.set(services_.instances());
     counts_.links_stalled.set(stalled);
+    counts_.links_throttled.set(throttled);
     counts_.operations_held.set(held);
     counts_.operations_held_bytes.set(held_bytes);
 

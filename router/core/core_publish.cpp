@@ -132,6 +132,10 @@ void core::publish(link& l, op::publish&& what, std::size_t bytes, instant now, 
     // Pipelined publishes mostly repeat their subject: then nothing is looked up.
     auto* to = l.last_route;
     if (!to || l.last_route_generation != generation_ || what.message->subject() != l.last_subject) {
+        if (!what.n && reply_by_publish(l, *what.message, out)) {
+            credit(l, bytes);
+            return;
+        }
         to = &route_for(subject);
         auto const decision = l.access->may_publish(subject);
         if (!decision.allowed) {
@@ -299,25 +303,27 @@ void core::publish_durable(link& l, stream& s, op::publish&& what, std::size_t b
             return;
         }
     }
-    auto epoch = s.epoch;
-    if (what.n) {
-        auto& progress = l.node->of(sid);
-        if (what.n <= progress.submitted) {
-            // Known already. What is stored is told once more at the end of the batch; what is under way, by its commit.
-            if (what.n > progress.stored) {
-                progress.resent_by = l.id;
-                progress.resent = what.n;
-            } else if (std::exchange(progress.told, false)) {
-                stored_.emplace_back(l.node, sid);
-            }
-            counts_.duplicates.add_alone();
-            credit(l, bytes);
-            return;
+    auto* const progress = what.n ? &l.node->of(sid) : nullptr;
+    if (progress && what.n <= progress->submitted) {
+        // Known already. What is stored is told once more at the end of the batch; what is under way, by its commit.
+        if (what.n > progress->stored) {
+            progress->resent_by = l.id;
+            progress->resent = what.n;
+        } else if (std::exchange(progress->told, false)) {
+            stored_.emplace_back(l.node, sid);
         }
+        counts_.duplicates.add_alone();
+        credit(l, bytes);
+        return;
+    }
+    if (auto why = over_stored_bytes(l, s, *what.message); !why.empty())
+        return refuse(error_code::quota, std::move(why));
+    auto epoch = s.epoch;
+    if (progress) {
         // Behind what is under way, also of an earlier link of the node: it must not be stored if that is not.
-        if (progress.submitted > progress.stored)
-            epoch = progress.epoch;
-        progress.submitted = what.n;
+        if (progress->submitted > progress->stored)
+            epoch = progress->epoch;
+        progress->submitted = what.n;
     }
 
     auto const request = next_token();
@@ -326,12 +332,12 @@ void core::publish_durable(link& l, stream& s, op::publish&& what, std::size_t b
         ++l.node->flights;
         if (!id.empty())
             l.node->in_flight.emplace(id, node::flight{request, sid, digest});
-        if (auto* const progress = what.n ? &l.node->of(sid) : nullptr; progress && std::exchange(progress->epoch, epoch) != epoch)
+        if (progress && std::exchange(progress->epoch, epoch) != epoch)
             progress->resent = 0;
     }
     store_queue_bytes_ += what.message->cost();
     counts_.store_queue_bytes.set(store_queue_bytes_);
-    s.in_flight.emplace(request, stream::flight{l.id, l.node, what.message, what.n, digest, epoch, {}});
+    storing(s, s.in_flight.emplace(request, stream::flight{l.id, l.node, what.message, what.n, digest, epoch, {}}).first->second, l);
 
     store_request::append append;
     append.request = request;
@@ -385,6 +391,7 @@ void core::rows_arrived(store_event::rows_arrived&& e, instant now, actions& out
             continue;
         auto& f = flight->second;
         store_queue_bytes_ -= f.message->cost();
+        stored(f, true);
         if (f.node) {
             --f.node->flights;
             if (!m.id().empty()) {
@@ -422,7 +429,7 @@ void core::bar(link_id id, stream_id from, error_code code)
 
 void core::append_failed(store_event::append_failed&& e, instant, actions& out)
 {
-    if (e.why.code != error_code::unknown_stream)
+    if (e.why.code != error_code::unknown_stream && e.why.code != error_code::quota)
         store_trouble_ = e.why;
     auto const at = streams_.find(e.stream);
     if (at == streams_.end())
@@ -431,9 +438,10 @@ void core::append_failed(store_event::append_failed&& e, instant, actions& out)
     auto const flight = s.in_flight.find(e.request);
     if (flight == s.in_flight.end())
         return;
-    auto const f = std::move(flight->second);
+    auto f = std::move(flight->second);
     s.in_flight.erase(flight);
     store_queue_bytes_ -= f.message->cost();
+    stored(f, false);
     counts_.store_queue_bytes.set(store_queue_bytes_);
     if (f.epoch == s.epoch) {
         ++s.epoch;

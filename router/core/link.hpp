@@ -15,6 +15,7 @@ namespace kedge {
 
 class consumer;
 struct attachment;
+struct user_budget;
 struct route;
 struct node;
 
@@ -52,6 +53,8 @@ struct link {
     std::deque<link_event::operation> held;
     std::size_t held_bytes = 0;
     bool held_end = false;       ///< the end of the input waits for them as well
+    user_budget* budget = nullptr;  ///< of the user, shared by its links
+    bool throttled = false;         ///< by the user's rates: operations wait in `held`
     bool keepalive = false;
     std::uint64_t heard_ms = 0;  ///< steady clock
 

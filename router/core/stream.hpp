@@ -38,6 +38,7 @@ struct stream {
             token request{};
         };
         std::vector<waiter> same;
+        struct user_budget* budget = nullptr;  ///< in which it counts; null = in none
     };
     boost::unordered_flat_map<token, flight> in_flight;
 

@@ -53,8 +53,8 @@ constexpr std::array fields{
 
     limit_field{"mail_messages", &limits::mail_messages, 1, 100'000'000, "posts stored for one user that a node of the user has not acknowledged"},
     limit_field{"mail_bytes", &limits::mail_bytes, 1, 1024 * gib, "bytes of posts stored for one user that a node of the user has not acknowledged"},
-    limit_field{"user_rate_messages", &limits::user_rate_messages, 0, 100'000'000, "operations a second of one user; above it the user's links are read slower (0: no limit)"},
-    limit_field{"user_rate_bytes", &limits::user_rate_bytes, 0, 1024 * gib, "bytes of operations a second of one user; above it the user's links are read slower (0: no limit)"},
+    limit_field{"user_rate_messages", &limits::user_rate_messages, 0, 100'000'000, "publishes, posts and calls a second of one user; above it the user's links are read slower (0: no limit)"},
+    limit_field{"user_rate_bytes", &limits::user_rate_bytes, 0, 1024 * gib, "bytes of publishes, posts and calls a second of one user; above it the user's links are read slower (0: no limit)"},
     limit_field{"user_burst_ms", &limits::user_burst_ms, 10, 1 * hour, "milliseconds of the two rates that may come at once"},
     limit_field{"user_stored_bytes", &limits::user_stored_bytes, 0, 1024 * gib, "bytes of one user's publishes stored in all streams (0: no limit)"},
 

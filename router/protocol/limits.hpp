@@ -48,8 +48,8 @@ struct limits {
     // What one user may do and store; 0 = no limit. Operators may give a user values of its own.
     std::uint64_t mail_messages = 10'000;             // posts that one of the user's nodes has not acknowledged yet
     std::uint64_t mail_bytes = 256ull * 1024 * 1024;
-    std::uint64_t user_rate_messages = 0;             // operations a second; above it the user's links are read slower
-    std::uint64_t user_rate_bytes = 0;                // bytes of operations a second, likewise
+    std::uint64_t user_rate_messages = 0;             // publishes, posts and calls a second; above it the user's links are read slower
+    std::uint64_t user_rate_bytes = 0;                // bytes of these a second, likewise
     std::uint64_t user_burst_ms = 5'000;              // so much of a rate may come at once
     std::uint64_t user_stored_bytes = 0;              // of its publishes in all streams
     // Aliases and lists.
