@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <optional>
 #include <stdexcept>
 #include <utility>
 
@@ -33,17 +34,19 @@ std::string why()
     return std::strerror(errno);
 }
 
-fs::path user_directory()
+/// Nothing for a user whom only the service manager knows (systemd's DynamicUser without libnss-systemd).
+std::optional<fs::path> user_directory()
 {
     if (char const* home = std::getenv("HOME"); home && *home) return home;
     if (passwd const* entry = ::getpwuid(::geteuid()); entry && entry->pw_dir) return entry->pw_dir;
-    refuse("neither $KEDGE_HOME nor $HOME is set: say --home DIR");
+    return std::nullopt;
 }
 
 std::string login_name()
 {
-    passwd const* entry = ::getpwuid(::geteuid());
-    return entry && entry->pw_name ? entry->pw_name : std::to_string(::geteuid());
+    if (passwd const* entry = ::getpwuid(::geteuid()); entry && entry->pw_name) return entry->pw_name;
+    if (char const* user = std::getenv("USER"); user && *user) return user;  // what the service manager calls it
+    return "operator";
 }
 
 /// The first line of a file, bounded; empty if it cannot be read.
@@ -70,7 +73,9 @@ void keep_private(fs::path const& path, std::vector<std::string>& notes)
 fs::path default_home()
 {
     if (char const* home = std::getenv("KEDGE_HOME"); home && *home) return home;
-    return user_directory() / ".local/share/kedge";
+    auto const own = user_directory();
+    if (!own) refuse("neither $KEDGE_HOME nor $HOME is set: say --home DIR");
+    return *own / ".local/share/kedge";
 }
 
 home_directory::home_directory(fs::path path) : path_(fs::absolute(path))
@@ -157,9 +162,11 @@ home_directory::operator_keys home_directory::prepare_operator()
     make_key_pair(pending += ".pending", name + "@kedge");
     take(pending += ".pub");
 
+    auto const directory = user_directory();
+    if (!directory) return out;
     std::error_code error;
     std::vector<fs::path> own;
-    for (auto const& entry : fs::directory_iterator(user_directory() / ".ssh", error)) {
+    for (auto const& entry : fs::directory_iterator(*directory / ".ssh", error)) {
         auto const file = entry.path().filename().string();
         if (file.starts_with("id_") && file.ends_with(".pub")) own.push_back(entry.path());
     }

@@ -205,6 +205,27 @@ class FirstStart(Case):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", stranger], check=True)
         self.assertEqual(server.ssh(operator(), stranger).returncode, 255)
 
+    def test_a_user_without_a_home(self):
+        """systemd's DynamicUser: no entry in passwd, no $HOME; the operator has the unit's name and the pair in HOME."""
+        if os.geteuid() != 0:
+            self.skipTest("only root can become a user that does not exist")
+        program = shutil.copy(KEDGED, self.path("kedged"))  # where it was built may be closed to others
+        os.chown(self.top, 61764, 61764)
+        for user, name in (("bus", "bus"), (None, "operator")):
+            with self.subTest(name):
+                home = self.path("home-of-" + name)
+                process = subprocess.Popen([program, "--home", home, "--listen", "127.0.0.1:0"], user=61764, group=61764,
+                                           extra_groups=[], env={"USER": user} if user else {}, stdin=subprocess.DEVNULL,
+                                           stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+                try:
+                    self.assertIn("ready", process.stdout.readline())
+                    with open(os.path.join(home, "operator"), encoding="ascii") as file:
+                        self.assertEqual(file.read(), name + "\n")
+                finally:
+                    process.terminate()
+                    self.assertEqual(process.wait(TIMEOUT), 0)
+                    process.stdout.close()
+
     def test_the_same_after_a_restart(self):
         keys = []
         for _ in range(2):
