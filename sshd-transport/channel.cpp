@@ -99,12 +99,8 @@ int channel::on_data(std::string_view input, bool is_error) noexcept
 
 bool channel::may_begin() noexcept
 {
-    if (phase_ != phase::open || !session_.live()) return false;
-    if (peer_packet_bytes(channel_) < packet_bytes_min) {
-        session_.doom("your maximum packet size is too small");
-        return false;
-    }
-    return true;
+    // A channel without a role is never written to, so one of tiny packets may stay until its client closes it.
+    return phase_ == phase::open && session_.live() && peer_packet_bytes(channel_) >= packet_bytes_min;
 }
 
 int channel::on_subsystem(std::string_view name) noexcept

@@ -41,7 +41,7 @@ std::string key_blob(ssh_key_struct* key);
 /// libssh checks, from 2048 bits).
 bool key_type_accepted(ssh_key_struct* key);
 
-/// Peers that ask for smaller packets are refused: libssh spends one packet, one `send` and one `poll` on each piece of a
+/// A channel of smaller packets gets no request granted: libssh spends one packet, one `send` and one `poll` on each piece of a
 /// write, and spins for half a minute if a packet of theirs holds no data at all (10 bytes).
 inline constexpr std::uint32_t packet_bytes_min = 1024;
 

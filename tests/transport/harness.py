@@ -153,8 +153,8 @@ class Client:
         self.transport.start_client(timeout=20)
         self.transport.auth_publickey(user, Keys.private(key or user))
 
-    def open(self, window=2**21, packet=2**15, subsystem="kedge-json"):
-        channel = self.transport.open_session(window_size=window, max_packet_size=packet, timeout=20)
+    def open(self, window=2**21, packet=2**15, subsystem="kedge-json", seconds=20):
+        channel = self.transport.open_session(window_size=window, max_packet_size=packet, timeout=seconds)
         channel.settimeout(20)
         channel.invoke_subsystem(subsystem)
         return Link(channel)

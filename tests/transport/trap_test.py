@@ -84,21 +84,27 @@ class TinyPackets(unittest.TestCase):
     """A maximum packet of 10 bytes or less makes libssh's write spin for half a minute."""
 
     def test_refused(self):
-        with Server("user_sessions=100") as server, Bystander(server):
+        """The channel is, not the session: its other links go on."""
+        with Server() as server, Bystander(server), Client(server, "mallory") as client:
+            link = client.open()
+            link.line()
             for size in (0, 1, 9, 10, 11, 64, 1023):
-                with self.subTest(size=size), Client(server, "mallory") as client:
+                with self.subTest(size=size):
                     with self.assertRaises((paramiko.SSHException, EOFError)):
-                        client.open(packet=size)
-            with Client(server, "mallory") as client:
-                self.assertIn(b"welcome", client.open(packet=1024).line())
+                        client.open(packet=size, seconds=20 if size else 1)  # libssh does not answer to 0
+                    self.assertTrue(link.ping(f"after-{size}"))
+            self.assertIn(b"welcome", client.open(packet=1024).line())
 
     def test_refused_for_commands_and_shells(self):
-        with Server() as server, Bystander(server):
-            for request in ("exec", "shell"):
-                with self.subTest(request=request), Client(server, "mallory") as client:
+        with Server() as server, Bystander(server), Client(server, "mallory") as client:
+            link = client.open()
+            link.line()
+            for request in ("exec", "shell", "exec again"):
+                with self.subTest(request=request):
                     channel = client.transport.open_session(window_size=2**21, max_packet_size=10)
                     with self.assertRaises((paramiko.SSHException, EOFError)):
-                        channel.exec_command("help") if request == "exec" else channel.invoke_shell()
+                        channel.invoke_shell() if request == "shell" else channel.exec_command("help")
+                    self.assertTrue(link.ping(request))
 
 
 class WindowOverrun(unittest.TestCase):
