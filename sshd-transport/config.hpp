@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "router/account/directory.hpp"
 #include "router/protocol/limits.hpp"
 #include "sshd-transport/log.hpp"
 #include "sshd-transport/server.hpp"
@@ -62,8 +63,5 @@ std::vector<std::string> needs_restart(server_config const& now, server_config c
 std::optional<listen_endpoint> parse_endpoint(std::string_view text);
 std::string to_string(listen_endpoint const&);
 bool is_loopback(listen_endpoint const&);
-
-/// "10.0.0.0/8", "2001:db8::/32" or a bare address. Host bits may be set.
-bool valid_cidr(std::string_view text);
 
 }  // namespace kedge

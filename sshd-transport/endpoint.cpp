@@ -54,12 +54,4 @@ bool is_loopback(listen_endpoint const& endpoint)
     return address && address->is_loopback();
 }
 
-bool valid_cidr(std::string_view text)
-{
-    auto const slash = text.find('/');
-    auto const address = parse_address(text.substr(0, slash));
-    if (!address) return false;
-    return slash == text.npos || parse_number(text.substr(slash + 1), address->is_v6() ? 128 : 32).has_value();
-}
-
 }  // namespace kedge

@@ -72,4 +72,10 @@ bool address_in(std::string_view text, std::string_view cidr) noexcept
     return rest == 0 || ((base->bytes[whole] ^ inside->bytes[whole]) & mask) == 0;
 }
 
+bool valid_cidr(std::string_view text) noexcept
+{
+    // A zone depends on the machine.
+    return text.find('%') == text.npos && address_in(text.substr(0, text.find('/')), text);
+}
+
 }  // namespace kedge

@@ -97,5 +97,7 @@ using directory_ptr = std::shared_ptr<account_directory const>;
 
 /// True if the text address lies in the CIDR ("10.0.0.0/8", "2001:db8::/32", a bare address). Mapped IPv4 counts as IPv4.
 bool address_in(std::string_view address, std::string_view cidr) noexcept;
+/// "10.0.0.0/8", "2001:db8::/32" or a bare address, without a zone. Host bits may be set.
+bool valid_cidr(std::string_view text) noexcept;
 
 }  // namespace kedge

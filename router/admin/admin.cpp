@@ -1,6 +1,7 @@
 #include "router/admin/admin.hpp"
 
 #include <algorithm>
+#include <array>
 
 #include "router/core/core.hpp"
 
@@ -9,12 +10,15 @@ namespace kedge {
 namespace {
 
 constexpr std::size_t queue_max = 1024;
+constexpr std::size_t audit_text_max = 4096;  // of each text of an entry
 
 }  // namespace
 
 admin::command const admin::commands[] = {
     {"user add", true, &admin::user_add},
     {"user list", false, &admin::user_list},
+    {"user edit", true, &admin::user_edit},
+    {"user show", false, &admin::user_show},
     {"user remove", true, &admin::user_remove},
     {"key add", true, &admin::key_add},
     {"key list", false, &admin::key_list},
@@ -22,6 +26,11 @@ admin::command const admin::commands[] = {
     {"rule add", true, &admin::rule_add},
     {"rule list", false, &admin::rule_list},
     {"rule remove", true, &admin::rule_remove},
+    {"rule test", false, &admin::rule_test},
+    {"ban add", true, &admin::ban_add},
+    {"ban list", false, &admin::ban_list},
+    {"ban remove", true, &admin::ban_remove},
+    {"audit list", true, &admin::audit_list},
     {"stream add", true, &admin::stream_add},
     {"stream list", false, &admin::stream_list},
     {"stream show", false, &admin::stream_show},
@@ -38,16 +47,32 @@ admin::command const admin::commands[] = {
     {"status", false, &admin::status},
 };
 
+bool admin::changes(std::string_view name) noexcept
+{
+    auto const verb = name.substr(name.rfind(' ') + 1);
+    return std::ranges::none_of(std::array<std::string_view, 6>{"list", "show", "test", "peek", "status", "check"},
+                                [&](auto reads) { return verb == reads; });
+}
+
 void admin::handle(link& l, token request, admin_call call, instant now, actions& out)
 {
     if (l.closed)
         return;
-    caller const from{l.id, request};
+    caller from{l.id, request};
     ++l.unanswered;
+    if (changes(call.name)) {
+        audit_entry entry;
+        entry.time_ms = now.wall_ms;
+        entry.user = l.who->user;
+        entry.key = l.who->key;
+        entry.command = call.name.substr(0, audit_text_max);
+        entry.args = call.args.dump().substr(0, audit_text_max);
+        from.audited = std::make_shared<audit_entry const>(std::move(entry));
+    }
     auto const known = std::find_if(std::begin(commands), std::end(commands), [&](auto const& c) { return c.name == call.name; });
     if (known == std::end(commands))
         return refuse(from, "there is no command '" + call.name + "'", out);
-    if (!l.access->is_operator())
+    if (!known->for_all && !l.access->is_operator())
         return refuse(from, "denied: '" + call.name + "' is for operators, and " + l.who->user + " has the role " + l.who->role, out);
     if (!known->store) {
         (this->*known->carry_out)(from, call.args, now, out);
@@ -72,6 +97,11 @@ void admin::next(instant now, actions& out)
 
 void admin::answer(caller to, admin_result result, actions& out)
 {
+    if (to.audited) {
+        auto entry = *to.audited;
+        entry.outcome = result.exit_status == 0 ? "done" : result.error.substr(0, audit_text_max);
+        out.accounts.push_back({token::none, {account_change::add_audit{std::move(entry)}}});
+    }
     auto* const l = core_.find(to.link);
     if (!l)
         return;
@@ -226,7 +256,13 @@ nlohmann::json admin::who(link const& by, op::who::kind what) const
             if ((by.access->is_operator() || c->config().owner == by.who->user) && !cut)
                 add(describe(*c));
         break;
-    case op::who::kind::services: name = "services"; break;
+    case op::who::kind::services:
+        name = "services";
+        core_.services_.each([&](service_instance const& i) {
+            if (!cut)
+                add(core_.about(i));
+        });
+        break;
     case op::who::kind::lists: name = "lists"; break;
     }
     nlohmann::json answer{{name, std::move(list)}};

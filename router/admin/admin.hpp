@@ -5,6 +5,7 @@
 
 #include <deque>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -35,10 +36,11 @@ public:
     std::size_t backlog() const noexcept { return queue_.size(); }
 
 private:
-    /// Who waits for an answer.
+    /// Who waits for an answer, and what the audit log is to say of it (null = nothing).
     struct caller {
         link_id link{};
         token request{};
+        std::shared_ptr<audit_entry const> audited = nullptr;
     };
     struct waiting {
         caller from;
@@ -56,7 +58,11 @@ private:
         std::string_view name;
         bool store;  ///< needs a store: waits for its turn
         void (admin::*carry_out)(caller, nlohmann::json const&, instant, actions&);
+        /// Whoever may log in may use it; it looks itself at what the caller may do. Else operators only.
+        bool for_all = false;
     };
+    /// Those that change something stand in the audit log.
+    static bool changes(std::string_view name) noexcept;
     static command const commands[];
 
     void answer(caller, admin_result, actions&);
@@ -71,6 +77,8 @@ private:
 
     void user_add(caller, nlohmann::json const&, instant, actions&);
     void user_list(caller, nlohmann::json const&, instant, actions&);
+    void user_edit(caller, nlohmann::json const&, instant, actions&);
+    void user_show(caller, nlohmann::json const&, instant, actions&);
     void user_remove(caller, nlohmann::json const&, instant, actions&);
     void key_add(caller, nlohmann::json const&, instant, actions&);
     void key_list(caller, nlohmann::json const&, instant, actions&);
@@ -78,6 +86,11 @@ private:
     void rule_add(caller, nlohmann::json const&, instant, actions&);
     void rule_list(caller, nlohmann::json const&, instant, actions&);
     void rule_remove(caller, nlohmann::json const&, instant, actions&);
+    void rule_test(caller, nlohmann::json const&, instant, actions&);
+    void ban_add(caller, nlohmann::json const&, instant, actions&);
+    void ban_list(caller, nlohmann::json const&, instant, actions&);
+    void ban_remove(caller, nlohmann::json const&, instant, actions&);
+    void audit_list(caller, nlohmann::json const&, instant, actions&);
     void stream_add(caller, nlohmann::json const&, instant, actions&);
     void stream_list(caller, nlohmann::json const&, instant, actions&);
     void stream_show(caller, nlohmann::json const&, instant, actions&);
@@ -100,6 +113,8 @@ private:
     std::string read_limits(nlohmann::json const&, stream_config&) const;
     nlohmann::json describe(struct stream const&) const;
     nlohmann::json describe(consumer const&) const;
+    static nlohmann::json describe(account_key const&);
+    static nlohmann::json describe(rule const&, bool built_in);
     std::string check_keys(std::string const& user, nlohmann::json const&, instant, std::vector<account_change::any>&) const;
     void list_page(caller, consumer_id, message_seq after, std::uint64_t left, nlohmann::json list, actions&);
     void replay_page(caller, consumer_id, std::vector<message_seq> wanted, message_seq after, std::uint64_t count, actions&);

@@ -1,4 +1,4 @@
-// Users, keys and rules.
+// Users and keys.
 
 #include <algorithm>
 
@@ -109,11 +109,96 @@ void admin::user_add(caller from, nlohmann::json const& args, instant now, actio
     if (!known && core_.directory_->users().size() >= core_.config_.limits.users)
         return refuse(from, "there are " + std::to_string(core_.directory_->users().size()) + " users already", out);
     std::vector<account_change::any> changes;
-    changes.push_back(account_change::put_user{{name, role, false, false, in ? known->added_ms : now.wall_ms}});
+    changes.push_back(account_change::put_user{{name, role, false, false, in ? known->added_ms : now.wall_ms, in ? known->own_limits : std::map<std::string, std::uint64_t>{}}});
     if (auto const why = check_keys(name, args.value("keys", nlohmann::json::array()), now, changes); !why.empty())
         return refuse(from, why, out);
     auto const keys = changes.size() - 1;
     ask_accounts(from, std::move(changes), {{"name", name}, {"role", role}, {"keys", keys}}, out);
+}
+
+void admin::user_edit(caller from, nlohmann::json const& args, instant now, actions& out)
+{
+    auto const name = args.value("name", "");
+    auto const* const known = core_.directory_->find_user(name);
+    if (!known || known->removed)
+        return refuse(from, "there is no user " + name, out);
+    auto user = *known;
+    user.role = args.value("role", known->role);
+    if (!valid_role(user.role))
+        return refuse(from, "'" + user.role + "' is not a role: operator, user or bot", out);
+    auto const* const self = core_.find(from.link);
+    if (self && self->who->user == name && user.role != known->role)
+        return refuse(from, "you are " + name + ": let another operator change your role", out);
+    for (auto const& [limit, value] : args.value("limits", nlohmann::json::object()).items()) {
+        auto const names = user_limit_names();
+        if (std::ranges::find(names, limit) == names.end()) {
+            std::string all;
+            for (auto const each : names)
+                all += (all.empty() ? "" : ", ") + std::string{each};
+            return refuse(from, "a user has no limit '" + limit + "' of its own: there are " + all, out);
+        }
+        if (value.is_null()) {
+            user.own_limits.erase(limit);
+            continue;
+        }
+        auto const fields = limit_fields();
+        auto const field = std::ranges::find(fields, limit, &limit_field::name);
+        if (!value.is_number_unsigned() || value.get<std::uint64_t>() < field->min || value.get<std::uint64_t>() > field->max)
+            return refuse(from, limit + " must be a number from " + std::to_string(field->min) + " to " + std::to_string(field->max), out);
+        user.own_limits[limit] = value.get<std::uint64_t>();
+    }
+    if (known->from_file)
+        user.added_ms = now.wall_ms;
+    user.from_file = false;  // a user of authorized_keys becomes one of the store as well
+    nlohmann::json const data{{"name", name}, {"role", user.role}, {"limits", user.own_limits}};
+    ask_accounts(from, {account_change::put_user{std::move(user)}}, data, out);
+}
+
+void admin::user_show(caller from, nlohmann::json const& args, instant, actions& out)
+{
+    auto const name = args.value("name", "");
+    auto const* const known = core_.directory_->find_user(name);
+    if (!known)
+        return refuse(from, "there is no user " + name, out);
+    auto keys = nlohmann::json::array();
+    for (auto const& k : core_.directory_->keys())
+        if (k.user == name)
+            keys.push_back(describe(k));
+    auto rules = nlohmann::json::array();
+    for (auto const& r : core_.rules_)
+        if (r.user == name || r.role == known->role)
+            rules.push_back(describe(r, false));
+    std::uint64_t sessions = 0;
+    std::vector<session_id> seen;
+    for (auto const& [id, l] : core_.links_)
+        if (l->who->user == name && std::find(seen.begin(), seen.end(), l->session) == seen.end()) {
+            seen.push_back(l->session);
+            ++sessions;
+        }
+    auto nodes = nlohmann::json::array();
+    for (auto const& [node_name, n] : core_.nodes_)
+        if (n->user == name)
+            nodes.push_back({{"node", node_name}, {"online", n->at != nullptr}, {"seen_ms", n->seen_ms}});
+    auto limits = nlohmann::json::object();
+    for (auto const limit : user_limit_names())
+        limits[std::string{limit}] = limit_of(known, core_.config_.limits, limit);
+    auto const budget = core_.budgets_.find(name);
+    auto const stored = budget == core_.budgets_.end() ? usage_state{} : budget->second->stored;
+    done(from,
+         {{"name", name},
+          {"role", known->role},
+          {"source", known->from_file ? "file" : "store"},
+          {"removed", known->removed},
+          {"added_ms", known->added_ms},
+          {"sessions", sessions},
+          {"keys", std::move(keys)},
+          {"rules", std::move(rules)},
+          {"nodes", std::move(nodes)},
+          {"limits", std::move(limits)},
+          {"own_limits", known->own_limits},
+          {"stored_messages", stored.messages},
+          {"stored_bytes", stored.bytes}},
+         out);
 }
 
 void admin::user_list(caller from, nlohmann::json const&, instant, actions& out)
@@ -153,6 +238,19 @@ void admin::user_remove(caller from, nlohmann::json const& args, instant now, ac
     ask_accounts(from, std::move(changes), {{"name", name}}, out);
 }
 
+nlohmann::json admin::describe(account_key const& k)
+{
+    return {{"user", k.user},
+            {"type", k.type},
+            {"fingerprint", k.fingerprint},
+            {"comment", k.comment},
+            {"role", k.role},
+            {"from", k.from},
+            {"expires_ms", k.expires_ms},
+            {"added_ms", k.added_ms},
+            {"source", k.from_file ? "file" : "store"}};
+}
+
 void admin::key_add(caller from, nlohmann::json const& args, instant now, actions& out)
 {
     auto const name = args.value("user", "");
@@ -177,15 +275,7 @@ void admin::key_list(caller from, nlohmann::json const& args, instant, actions& 
     auto list = nlohmann::json::array();
     for (auto const& k : core_.directory_->keys())
         if (name.empty() || k.user == name)
-            list.push_back({{"user", k.user},
-                            {"type", k.type},
-                            {"fingerprint", k.fingerprint},
-                            {"comment", k.comment},
-                            {"role", k.role},
-                            {"from", k.from},
-                            {"expires_ms", k.expires_ms},
-                            {"added_ms", k.added_ms},
-                            {"source", k.from_file ? "file" : "store"}});
+            list.push_back(describe(k));
     done(from, {{"keys", std::move(list)}}, out);
 }
 
@@ -202,70 +292,6 @@ void admin::key_remove(caller from, nlohmann::json const& args, instant, actions
                       out);
     }
     ask_accounts(from, {account_change::remove_key{name, fingerprint}}, {{"user", name}, {"fingerprint", fingerprint}}, out);
-}
-
-void admin::rule_add(caller from, nlohmann::json const& args, instant, actions& out)
-{
-    rule r;
-    r.user = args.value("user", "");
-    r.role = args.value("role", "");
-    r.pattern = args.value("pattern", "");
-    auto const effect = args.value("effect", "");
-    auto const action = args.value("action", "");
-    if (r.user.empty() == r.role.empty())
-        return refuse(from, "a rule is for one user or for one role", out);
-    if (!r.user.empty() && !core_.directory_->find_user(r.user))
-        return refuse(from, "there is no user " + r.user, out);
-    if (!r.role.empty() && !valid_role(r.role))
-        return refuse(from, "'" + r.role + "' is not a role: operator, user or bot", out);
-    if (effect != "allow" && effect != "deny")
-        return refuse(from, "'" + effect + "' is neither allow nor deny", out);
-    if (action != "publish" && action != "subscribe")
-        return refuse(from, "'" + action + "' is neither publish nor subscribe", out);
-    auto example = r.pattern;
-    for (auto at = example.find("{user}"); at != std::string::npos; at = example.find("{user}"))
-        example.replace(at, 6, "u");
-    if (!valid_pattern(example))
-        return refuse(from, "'" + r.pattern + "' is not a pattern of subjects", out);
-    if (core_.rules_.size() >= core_.config_.limits.rules)
-        return refuse(from, "there are " + std::to_string(core_.rules_.size()) + " rules already", out);
-    r.what = effect == "allow" ? rule::effect::allow : rule::effect::deny;
-    r.action = action == "publish" ? rule::act::publish : rule::act::subscribe;
-    ask_accounts(from, {account_change::add_rule{std::move(r)}}, nlohmann::json::object(), out);
-}
-
-void admin::rule_list(caller from, nlohmann::json const&, instant, actions& out)
-{
-    auto list = nlohmann::json::array();
-    auto const add = [&](rule const& r, bool built_in) {
-        nlohmann::json entry{{"id", r.id},
-                             {"effect", r.what == rule::effect::allow ? "allow" : "deny"},
-                             {"action", r.action == rule::act::publish ? "publish" : "subscribe"},
-                             {"pattern", r.pattern},
-                             {"builtin", built_in}};
-        if (!r.user.empty())
-            entry["user"] = r.user;
-        if (!r.role.empty())
-            entry["role"] = r.role;
-        list.push_back(std::move(entry));
-    };
-    // A role's built-in rule is listed while it holds: until the role has an allow rule of its own for the action.
-    for (auto const& r : built_in_rules())
-        if (std::none_of(core_.rules_.begin(), core_.rules_.end(), [&](auto const& own) {
-                return own.what == rule::effect::allow && own.role == r.role && own.action == r.action;
-            }))
-            add(r, true);
-    for (auto const& r : core_.rules_)
-        add(r, false);
-    done(from, {{"rules", std::move(list)}}, out);
-}
-
-void admin::rule_remove(caller from, nlohmann::json const& args, instant, actions& out)
-{
-    auto const id = args.value("id", std::uint64_t{0});
-    if (std::none_of(core_.rules_.begin(), core_.rules_.end(), [&](auto const& r) { return r.id == id; }))
-        return refuse(from, "there is no rule " + std::to_string(id), out);
-    ask_accounts(from, {account_change::remove_rule{id}}, nlohmann::json::object(), out);
 }
 
 }  // namespace kedge
