@@ -60,6 +60,8 @@ public:
     bool done() const noexcept { return phase_ == phase::done; }
     /// Waits for `work` after a moment, whatever arrives.
     bool ending() const noexcept { return phase_ == phase::finishing || phase_ == phase::closing; }
+    /// Its role waits for nothing but the time, which has come.
+    bool is_due() const { return phase_ == phase::speaking && role_ && role_->is_due(); }
 
 private:
     int on_data(std::string_view input, bool is_error) noexcept;

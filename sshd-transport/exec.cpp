@@ -30,8 +30,14 @@ std::uint64_t steady_us()
 
 std::size_t cost_of(op::any const& what)
 {
-    auto const* const publish = std::get_if<op::publish>(&what);
-    return publish ? operation_cost + publish->message->cost() : operation_cost;
+    return std::visit(
+        [](auto const& each) {
+            if constexpr (requires { each.message->cost(); })
+                return operation_cost + each.message->cost();
+            else
+                return operation_cost;
+        },
+        what);
 }
 
 parsed_command parse(std::string_view line, command_environment const& environment)
@@ -124,6 +130,11 @@ void exec::work()
         apply(std::move(effects));
     }
     read_link();
+    if (is_due()) {
+        command_effects effects;
+        command_->on_time(effects);
+        apply(std::move(effects));
+    }
     while (begun_ && !exit_status_ && !input_.empty() && has_room() && command_->wants_input()) {
         command_effects effects;
         command_->on_input(std::exchange(input_, {}), effects);
@@ -144,6 +155,15 @@ bool exec::has_work() const
     if (exit_status_ && !file_) return channel_.out().empty() && channel_.error().empty();
     if (!has_room()) return false;
     return file_ || !inbox_.empty() || (begun_ && !input_.empty() && command_->wants_input());
+}
+
+/// While output waits for the client, time stands still for its command: a screen that is drawn again and again is drawn as
+/// often as it is read.
+bool exec::is_due() const
+{
+    if (!begun_ || exit_status_ || !has_room()) return false;
+    auto const due = command_->due_us();
+    return due && *due <= steady_us();
 }
 
 void exec::read_link()

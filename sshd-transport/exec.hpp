@@ -27,6 +27,7 @@ public:
     bool wants_input() const override;
     void work() override;
     bool has_work() const override;
+    bool is_due() const override;
     void on_input_end() override;
     void on_output(link_output::body&&) override;
     void on_flushed(std::uint64_t) override {}

@@ -25,6 +25,8 @@ public:
     virtual void work() = 0;
     /// Something waited for room in the outboxes, and there is room now: `work` would get on.
     virtual bool has_work() const { return false; }
+    /// Asked a few times a second: a time that was waited for has come, and `work` would get on.
+    virtual bool is_due() const { return false; }
     /// After the last byte of input was taken.
     virtual void on_input_end() = 0;
     /// The router said something about this role's link.

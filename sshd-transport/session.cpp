@@ -242,7 +242,8 @@ void session::tick(std::uint64_t now_ms)
     }
     if (phase_ == phase::leaving && now_ms >= leave_by_ms_) return end(farewell_);
     if (expires_ms_ != 0 && wall_ms() >= expires_ms_) check_admission();
-    if (std::any_of(channels_.begin(), channels_.end(), [](auto const& each) { return each->ending(); })) kick();
+    if (std::any_of(channels_.begin(), channels_.end(), [](auto const& each) { return each->ending() || each->is_due(); }))
+        kick();
     show_life(now_ms);
 }
 

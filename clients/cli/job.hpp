@@ -1,7 +1,5 @@
 #pragma once
-/// Runs a shell command with given input and environment, for `consume --exec`.
-
-#include <sys/types.h>
+/// Runs shell commands with given input and environment, for `--exec`.
 
 #include <functional>
 #include <memory>
@@ -12,15 +10,16 @@
 
 namespace kedge::cli {
 
-/// One run at a time. One thread. A signal set of its own waits for the end of children.
+/// Several jobs at once. One thread. A signal set of its own waits for the end of children.
 class job_runner {
 public:
     explicit job_runner(boost::asio::any_io_executor);
+    /// What still runs is left alone; nothing is called any more.
     ~job_runner();
 
-    /// The exit status as the shell would say it (128 + signal; 127 if it could not be started).
-    void run(command_effects::job, std::function<void(int exit_status)>);
-    /// Sends SIGTERM to what runs.
+    /// Never calls the handler from within. What the job started and left behind does not keep it from ending.
+    void run(command_effects::job, std::function<void(job_end&&)>);
+    /// Sends SIGTERM to all that run.
     void terminate();
 
 private:

@@ -31,7 +31,8 @@ class link_run {
 public:
     link_run(std::unique_ptr<command> c, client_options options)
         : command_{std::move(c)}, timeout_{options.connect_timeout}, client_{io_, first_try(std::move(options))},
-          input_{io_.get_executor()}, jobs_{io_.get_executor()}, signals_{io_, SIGINT, SIGTERM}, second_{io_}, farewell_{io_}
+          input_{io_.get_executor()}, jobs_{io_.get_executor()}, signals_{io_, SIGINT, SIGTERM}, second_{io_}, alarm_{io_},
+          farewell_{io_}
     {
     }
 
@@ -71,6 +72,7 @@ private:
     {
         if (auto const hello = command_->hello()) {
             o.node = hello->node;
+            o.inbox = hello->inbox;
             if (!hello->client.empty())
                 o.client = hello->client;
         }
@@ -107,8 +109,8 @@ private:
                 return;
             }
         for (auto& job : fx.jobs)
-            jobs_.run(std::move(job), [this, number = job.number](int exit_status) {
-                step([&](command_effects& more) { command_->on_job(number, exit_status, more); });
+            jobs_.run(std::move(job), [this](job_end&& ended) {
+                step([&](command_effects& more) { command_->on_job(std::move(ended), more); });
             });
         if (fx.exit_status) {
             finish(*fx.exit_status);
@@ -123,6 +125,26 @@ private:
         }
         if (command_->wants_input())
             input_.want();
+        set_alarm();
+    }
+
+    void set_alarm()
+    {
+        auto const due = command_->due_us();
+        if (due == alarm_us_)
+            return;
+        alarm_us_ = due;
+        alarm_.cancel();
+        if (!due)
+            return;
+        // `now_us` of the environment is this clock.
+        alarm_.expires_at(std::chrono::steady_clock::time_point{std::chrono::microseconds{*due}});
+        alarm_.async_wait([this](boost::system::error_code ec) {
+            if (ec)
+                return;
+            alarm_us_.reset();
+            step([&](command_effects& fx) { command_->on_time(fx); });
+        });
     }
 
     void flush()
@@ -164,6 +186,7 @@ private:
         status_ = status;
         input_.stop();
         second_.cancel();
+        alarm_.cancel();
         if (status != 0)
             jobs_.terminate();
         if (!up_) {
@@ -186,7 +209,9 @@ private:
     job_runner jobs_;
     asio::signal_set signals_;
     asio::steady_timer second_;
+    asio::steady_timer alarm_;
     asio::steady_timer farewell_;
+    std::optional<std::uint64_t> alarm_us_;
     std::string out_;
     std::optional<int> status_;
     bool begun_ = false;

@@ -37,18 +37,30 @@ struct command_effects {
     std::string error;                ///< bytes for standard error
     std::vector<op::any> operations;  ///< send them on the link
     std::vector<admin_call> calls;    ///< carry them out at the router (remote), or forward the whole command (CLI)
-    /// `consume --exec`: run this shell command with the body as its input and the facts as its environment; then call
-    /// `on_job`. CLI only.
+    /// `--exec`: run this shell command with the body as its input and the facts as its environment; then call `on_job`.
+    /// Several may run at once. CLI only.
     struct job {
         std::uint64_t number = 0;
         std::string shell;
         std::vector<std::pair<std::string, std::string>> environment;
         std::string input;
+        /// What it prints is wanted back, up to so many bytes, instead of going where ours goes. Nothing = not wanted.
+        std::optional<std::size_t> capture_bytes_max;
+        std::uint64_t timeout_ms = 0;  ///< after it the job is ended; 0 = none
     };
     std::vector<job> jobs;
     /// A file of the server's to stream to standard output and remove afterwards (`backup -`). Remote only.
     std::string stream_file;
     std::optional<int> exit_status;  ///< the command is finished
+};
+
+/// How a job ended.
+struct job_end {
+    std::uint64_t number = 0;
+    int exit_status = 0;     ///< as a shell says it: 128 + signal; 127 if it could not be started
+    std::string out;         ///< of a job whose output is wanted
+    std::string last_error;  ///< likewise: the last line that it wrote to standard error
+    bool too_long = false;   ///< it printed more than was wanted; `out` is what was
 };
 
 /// One run of one command. One thread.
@@ -69,9 +81,13 @@ public:
     virtual void on_input(std::string_view, command_effects&) {}
     virtual void on_input_end(command_effects&) {}
     virtual void on_admin(admin_result const&, command_effects&) {}
-    virtual void on_job(std::uint64_t /*number*/, int /*exit_status*/, command_effects&) {}
+    virtual void on_job(job_end&&, command_effects&) {}
     /// About once a second, by callers that run jobs: keeps the messages of a long job from being redelivered.
     virtual void on_second(command_effects&) {}
+    /// When `on_time` is to be called, on the clock of `environment.now_us`; nothing = never. Asked after each step; it may
+    /// come up to a quarter of a second late.
+    virtual std::optional<std::uint64_t> due_us() const { return std::nullopt; }
+    virtual void on_time(command_effects&) {}
     /// Ctrl-C, or the caller's channel closed: finish in order (what is done is acknowledged), then exit.
     virtual void on_interrupt(command_effects&) = 0;
 };

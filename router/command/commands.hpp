@@ -33,6 +33,7 @@ struct subscribe_settings {
 };
 
 struct consume_settings {
+    std::string node;  ///< not empty: the inbox of the caller's user, as this node, instead of a consumer
     std::string stream;
     std::string consumer;
     std::optional<std::string> filter;

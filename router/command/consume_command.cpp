@@ -1,4 +1,5 @@
-/// `kedge consume`: prints the messages of a durable consumer, or runs a program for each, and acknowledges.
+/// `kedge consume`: prints the messages of a durable consumer, or runs a program for each, and acknowledges. `kedge inbox`
+/// does so with the mail of its user, which `hello` attaches to.
 ///
 ///     begin -> attaching --ok--> running --count, Ctrl-C--> finishing --ok of the acks--> leaving --ok of detach--> exit
 
@@ -7,6 +8,7 @@
 #include <utility>
 
 #include "router/command/commands.hpp"
+#include "router/command/units.hpp"
 
 namespace kedge {
 namespace {
@@ -31,11 +33,17 @@ public:
     {
         op::hello h;
         h.client = "kedge/" KEDGE_VERSION;
+        h.node = settings_.node;
+        h.inbox = is_inbox();
         return h;
     }
 
     void begin(command_effects& fx) override
     {
+        if (is_inbox()) {
+            attached(fx);
+            return;
+        }
         op::consume c;
         c.id = "consume";
         c.stream = settings_.stream;
@@ -67,18 +75,18 @@ public:
             give_up(complaint(bye->code, bye->message, environment_), fx);
     }
 
-    void on_job(std::uint64_t number, int exit_status, command_effects& fx) override
+    void on_job(job_end&& ended, command_effects& fx) override
     {
-        if (done_ || !job_running_ || number != job_number_)
+        if (done_ || !job_running_ || ended.number != job_number_)
             return;
         job_running_ = false;
         auto const m = std::move(held_.front());
         held_.pop_front();
-        if (exit_status == 0) {
+        if (ended.exit_status == 0) {
             acknowledge(m.seq, fx);
         } else {
             if (!settings_.quiet)
-                fx.error += complaint("the command ended with status " + std::to_string(exit_status) + " for " +
+                fx.error += complaint("the command ended with status " + std::to_string(ended.exit_status) + " for " +
                                           m.stream + ' ' + std::to_string(m.seq) + "; it is delivered again",
                                       environment_);
             op::nak nak;
@@ -118,6 +126,23 @@ public:
 
 private:
     bool with_jobs() const { return !settings_.exec.empty(); }
+    bool is_inbox() const { return !settings_.node.empty(); }
+
+    void attached(command_effects& fx)
+    {
+        attached_ = true;
+        if (!settings_.quiet)
+            fx.error += styled("attached", style::dim, environment_) + '\n';
+    }
+
+    std::string render(notice::msg const& m) const
+    {
+        if (!is_inbox() || form_ != message_form::text)
+            return render_message(m, form_, environment_);
+        // The subject says only whose mail it is; what has waited for days shows it.
+        return styled(format_time_ms(m.time_ms), style::dim, environment_) + "  " +
+               styled(printable(m.from), style::green, environment_) + "  " + printable(m.body) + '\n';
+    }
 
     void delivered(notice::msg const& m, command_effects& fx)
     {
@@ -128,7 +153,7 @@ private:
             advance(fx);
             return;
         }
-        fx.out += render_message(m, form_, environment_);
+        fx.out += render(m);
         acknowledge(m.seq, fx);
         advance(fx);
     }
@@ -171,6 +196,11 @@ private:
         if (leaving_ || ack_under_way_)
             return;
         leaving_ = true;
+        if (is_inbox()) {
+            done_ = true;
+            fx.exit_status = 0;
+            return;
+        }
         op::detach detach;
         detach.id = "detach";
         detach.consumer = settings_.consumer;
@@ -205,9 +235,7 @@ private:
     void confirmed(std::string const& id, command_effects& fx)
     {
         if (id == "consume") {
-            attached_ = true;
-            if (!settings_.quiet)
-                fx.error += styled("attached", style::dim, environment_) + '\n';
+            attached(fx);
         } else if (id == "ack") {
             ack_under_way_ = false;
             send_acks(fx);

@@ -74,7 +74,19 @@ struct runner {
     command_effects job(std::uint64_t number, int status)
     {
         command_effects fx;
-        it->on_job(number, status, fx);
+        it->on_job({number, status, {}, {}, false}, fx);
+        return fx;
+    }
+    command_effects job(job_end ended)
+    {
+        command_effects fx;
+        it->on_job(std::move(ended), fx);
+        return fx;
+    }
+    command_effects time()
+    {
+        command_effects fx;
+        it->on_time(fx);
         return fx;
     }
     command_effects admin(admin_result const& r)
