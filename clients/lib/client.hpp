@@ -1,5 +1,6 @@
 #pragma once
-/// kedge's client: publish, subscribe, consume durably; reconnects by itself and neither loses nor doubles anything.
+/// kedge's client: publish, subscribe, consume durably, mail, services; reconnects by itself and neither loses nor doubles
+/// anything.
 ///
 ///     boost::asio::io_context io;
 ///     kedge::client_options options;
@@ -16,8 +17,9 @@
 ///
 /// What it does about a lost link: it tries the servers in turn, with a growing, jittered wait; says hello, subscribes and
 /// attaches again; sends what was unanswered again, in order, with its ids. With a node the server knows those ids, so each
-/// message is stored once; without one, what was sent and not answered fails as `unavailable`. Messages of a consumer that
-/// the program has finished, or still has in hand, are not shown again. Plain messages (`send`) are at most once.
+/// message is stored once; without one, what was sent and not answered fails as `unavailable`. Messages of a consumer or of
+/// the inbox that the program has finished, or still has in hand, are not shown again. Plain messages (`send`) are at most
+/// once. Services are registered again; a call that was sent and not answered fails as `unavailable`, never is it sent twice.
 
 #include <chrono>
 #include <cstdint>
@@ -45,6 +47,7 @@ struct client_options {
 
     std::string node;    ///< this program's durable name; needed for "exactly once in effect"
     std::string client;  ///< names the program to operators, e.g. "billing/2.1"
+    bool inbox = false;  ///< this node gets the user's mail (`on_mail`), from its first hello on; needs a node
 
     std::chrono::milliseconds connect_timeout{10'000};
     std::chrono::milliseconds wait_min{50};      ///< before the first new try
@@ -81,11 +84,45 @@ struct consume_options {
     std::uint32_t window = 0;               ///< 0 = the server's default
 };
 
+/// A call that came to a service of this program.
+struct incoming_call {
+    notice::call what;
+    std::uint64_t link = 0;  ///< which of the client's links brought it, for `reply`
+};
+
+/// What a service answered.
+struct call_answer {
+    std::string from;  ///< the instance, "USER/NODE"
+    std::string body;
+};
+
+struct service_options {
+    std::vector<std::string> methods;
+    std::string version = "1";
+    std::string description;
+};
+
+/// Who gets on a list, or leaves it: users, "~ALIAS" or "@LIST".
+struct list_change {
+    std::vector<std::string> add;
+    std::vector<std::string> remove;
+    bool drop = false;  ///< the list itself is to go
+};
+
+/// Something that happened at the server, PROTOCOL.md "System events".
+struct system_event {
+    std::string name;  ///< "node.join", "service.online", "dead", …: the subject without "$sys."
+    std::string from;
+    std::uint64_t time_ms = 0;
+    std::string body;  ///< JSON; of `broadcast` whatever was said
+};
+
 class client {
 public:
     using done_handler = std::function<void(result<void> const&)>;
     using publish_handler = std::function<void(result<receipt> const&)>;
     using message_handler = std::function<void(delivery const&)>;
+    using call_handler = std::function<void(result<call_answer> const&)>;
 
     /// Begins to connect when the io_context runs. Throws std::invalid_argument if a server's address cannot be read.
     client(boost::asio::io_context&, client_options);
@@ -117,6 +154,37 @@ public:
     void nak(delivery const&, std::chrono::milliseconds delay = {});
     void term(delivery const&, std::string reason = {});
     void working(delivery const&);  ///< restarts the ack wait; does not finish it
+
+    /// Mail of this node's user, with `client_options::inbox`: from `from`, each to be finished by one of the four above.
+    void on_mail(message_handler);
+    /// To users ("alice": all their nodes; "alice/laptop": one), "~ALIAS" and "@LIST"; the handler hears when it is stored
+    /// for all of them. Is stored for none if one is unknown (`unknown_recipient`, the sentence names them) or has no room
+    /// (`quota`). Fails at once as `publish` does.
+    result<void> post(std::vector<std::string> to, std::string_view body, publish_handler, publish_options const& = {});
+
+    /// Asks one instance of a service, or whoever subscribes to a subject. Within the timeout and a second the handler hears
+    /// the answer or why there is none: `no_responders`, `timeout`, `unavailable` (the instance or the link was lost; it may
+    /// have had its effect), or what the service says. Fails at once as `publish` does.
+    result<void> call(std::string_view service, std::string_view method, std::string_view body, call_handler,
+                      std::chrono::milliseconds timeout = std::chrono::seconds{5});
+    result<void> call_subject(std::string_view subject, std::string_view body, call_handler,
+                              std::chrono::milliseconds timeout = std::chrono::seconds{5});
+
+    /// Registers this program as an instance. Each call shown must be answered by `reply` or `reply_error`, now or later; one
+    /// of a link that was lost since is dropped. `done` hears the name of the instance, once.
+    void serve(std::string service, service_options, std::function<void(incoming_call const&)>,
+               std::function<void(result<std::string> const& instance)> done = {});
+    void unserve(std::string const& service);
+    result<void> reply(incoming_call const&, std::string_view body);
+    result<void> reply_error(incoming_call const&, error_code, std::string_view message);
+
+    /// This user's aliases.
+    void alias(std::vector<std::string> add, std::vector<std::string> remove, done_handler);
+    /// Makes the distribution list if there is none of this name.
+    void list(std::string name, list_change, done_handler);
+
+    /// Everything under `$sys`; needs a rule that gives it.
+    void events(std::function<void(system_event const&)>, done_handler done = {});
 
     /// A barrier: its answer comes after everything that earlier operations caused on this link.
     void ping(done_handler);

@@ -22,6 +22,7 @@ session_options session_options_of(client_options const& o)
 {
     session_options s;
     s.node = o.node;
+    s.inbox = o.inbox;
     s.client = o.client.empty() ? "kedge-client/" KEDGE_VERSION : o.client;
     s.operations_max = o.operations_max;
     s.bytes_max = o.bytes_max;
@@ -50,6 +51,8 @@ client_pump::client_pump(asio::any_io_executor e, client_options const& o)
       backoff_{o.servers.size(), o.wait_min, o.wait_max, std::random_device{}()}, retry_timer_{e}, watch_timer_{e},
       body_max_{limits{}.body_bytes}
 {
+    if (o.inbox && o.node.empty())
+        throw std::invalid_argument{"an inbox needs a node"};
     if (o.servers.empty())
         throw std::invalid_argument{"no server is named"};
     for (auto const& text : o.servers) {
@@ -123,6 +126,12 @@ result<void> client_pump::submit_numbered(std::string stream, op::publish what)
     had_room_ = session_.wants_more();
     wake();
     return submitted;
+}
+
+void client_pump::abandon(std::string const& id)
+{
+    session_.abandon(id);
+    finish_if_closed();
 }
 
 void client_pump::wake()

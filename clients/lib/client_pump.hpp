@@ -43,6 +43,7 @@ public:
 
     result<void> submit(op::any);
     result<void> submit_numbered(std::string stream, op::publish);
+    void abandon(std::string const& id);
     void give_up_after(std::chrono::milliseconds t) { options_.give_up_after = t; }
     void pause();
     void resume();

@@ -22,7 +22,11 @@ bool same_subscription(op::subscribe const& a, std::string const& pattern, std::
 
 }  // namespace
 
-session::session(session_options o) : options_{std::move(o)}, random_{options_.seed} {}
+session::session(session_options o) : options_{std::move(o)}, random_{options_.seed}
+{
+    if (options_.inbox && options_.once)
+        ledgers_.try_emplace({std::string{inbox_stream}, std::string{inbox_consumer}});
+}
 
 std::string session::next_id() { return std::string{our_ids} + std::to_string(++ids_); }
 
@@ -65,11 +69,11 @@ result<void> session::submit(op::any what)
     bool const ready = state_ == state::ready;
     if (std::holds_alternative<op::quit>(what)) {
         quitting_ = true;
-    } else if (std::holds_alternative<op::subscribe>(what) || std::holds_alternative<op::consume>(what)) {
+    } else if (stands(what)) {
         stand(what, id);
         if (!ready)
             return {};  // said when the link is there
-    } else if (std::holds_alternative<op::unsubscribe>(what) || std::holds_alternative<op::detach>(what)) {
+    } else if (falls(what)) {
         fall(what);
         if (!ready) {
             if (!id.empty())
@@ -102,11 +106,14 @@ result<void> session::submit(op::any what)
             return {};
     } else if (std::holds_alternative<op::working>(what) && !ready && id.empty()) {
         return {};
+    } else if (std::holds_alternative<op::reply>(what) && !ready) {
+        return {};
     }
     // Answers to these matter to the session even if the program does not ask for them.
     if (id.empty())
         std::visit(overloaded{[&](op::subscribe& o) { e.id = o.id = next_id(); },
                               [&](op::consume& o) { e.id = o.id = next_id(); },
+                              [&](op::serve& o) { e.id = o.id = next_id(); },
                               [&](op::ack& o) { e.id = o.id = next_id(); }, [](auto&) {}},
                    what);
     e.ours = id.empty() && !e.id.empty();
@@ -133,8 +140,12 @@ result<void> session::submit_numbered(std::string stream, op::publish what)
 void session::enqueue(entry e)
 {
     e.cost = entry_cost;
-    if (auto const* p = std::get_if<op::publish>(&e.what))
-        e.cost += p->message->cost();
+    std::visit(
+        [&e](auto const& o) {
+            if constexpr (requires { o.message->cost(); })
+                e.cost += o.message->cost();
+        },
+        e.what);
     bytes_ += e.cost;
     if (e.numbered())
         ++numbered_[e.stream];
@@ -148,6 +159,7 @@ std::vector<session::standing>::iterator session::find_standing(op::any const& w
     return std::find_if(standing_.begin(), standing_.end(), [&](standing const& s) {
         auto const* sub = std::get_if<op::subscribe>(&s.what);
         auto const* consume = std::get_if<op::consume>(&s.what);
+        auto const* serve = std::get_if<op::serve>(&s.what);
         return std::visit(
             overloaded{[&](op::subscribe const& o) { return sub != nullptr && same_subscription(*sub, o.pattern, o.group); },
                        [&](op::unsubscribe const& o) { return sub != nullptr && same_subscription(*sub, o.pattern, o.group); },
@@ -158,6 +170,8 @@ std::vector<session::standing>::iterator session::find_standing(op::any const& w
                            return consume != nullptr && consume->consumer == o.consumer &&
                                   (o.stream.empty() || consume->stream == o.stream);
                        },
+                       [&](op::serve const& o) { return serve != nullptr && serve->service == o.service; },
+                       [&](op::unserve const& o) { return serve != nullptr && serve->service == o.service; },
                        [](auto const&) { return false; }},
             what);
     });
@@ -239,6 +253,20 @@ bool session::take_ack(op::ack& ack)
     return !ack.seqs.empty();
 }
 
+void session::abandon(std::string const& id)
+{
+    auto const is_it = [&](entry const& e) { return e.id == id && !e.ours; };
+    if (auto* const e = find(id); e != nullptr && is_it(*e)) {
+        settle(*e);
+        return;
+    }
+    auto const found = std::find_if(queue_.begin(), queue_.end(), is_it);
+    if (found == queue_.end())
+        return;
+    forget(*found);
+    queue_.erase(found);
+}
+
 // --- the link ---
 
 void session::link_up(std::uint64_t now_ms)
@@ -254,6 +282,7 @@ void session::link_up(std::uint64_t now_ms)
     hello.id = hello_id;
     hello.node = options_.node;
     hello.client = options_.client;
+    hello.inbox = options_.inbox;
     hello.keepalive = true;
     encode(op::any{std::move(hello)}, encoding::frames, control_);
 }
@@ -278,12 +307,18 @@ bool session::keep(entry& e, bool was_sent)
 {
     failure const lost{error_code::unavailable,
                        "the connection was lost before the answer came; without a node it is not sent again"};
+    auto const once = [&] {
+        if (!was_sent || e.numbered() || e.refused || !options_.node.empty())
+            return true;
+        tell_lost(e, lost);
+        return false;
+    };
     return std::visit(
-        overloaded{[&](op::publish const&) {
-                       if (!was_sent || e.numbered() || e.refused || !options_.node.empty())
-                           return true;
-                       tell_lost(e, lost);
-                       return false;
+        overloaded{[&](op::publish const&) { return once(); }, [&](op::post const&) { return once(); },
+                   [&](op::call const&) {
+                       if (was_sent)
+                           tell_lost(e, {error_code::unavailable, "the connection was lost before the answer came"});
+                       return !was_sent;
                    },
                    [](op::ping const&) { return true; }, [](op::who const&) { return true; },
                    [](op::quit const&) { return true; },
@@ -302,9 +337,14 @@ bool session::keep(entry& e, bool was_sent)
                            tell(notice::ok{e.id, {}, 0, false, {}});
                        return false;
                    },
+                   [&](op::unserve const&) {
+                       if (!e.id.empty())
+                           tell(notice::ok{e.id, {}, 0, false, {}});
+                       return false;
+                   },
                    [&](auto const&) {
                        if (was_sent || !e.id.empty())
-                           tell_lost(e, lost);
+                           tell_lost(e, {error_code::unavailable, "the connection was lost before the answer came"});
                        return false;
                    }},
         e.what);
@@ -325,7 +365,7 @@ void session::link_down(std::uint64_t)
             if (e.done)
                 continue;
             // Standing ones are said again from their own list; their ids stay in use until they are answered.
-            if (std::holds_alternative<op::subscribe>(e.what) || std::holds_alternative<op::consume>(e.what)) {
+            if (stands(e.what)) {
                 bytes_ -= e.cost;
                 if (e.ours)
                     by_id_.erase(e.id);
@@ -361,18 +401,17 @@ void session::fill(std::string& out, std::size_t bytes_max, std::uint64_t now_ms
     out += std::exchange(control_, {});
     while (state_ == state::ready && !queue_.empty() && out.size() < bytes_max) {
         auto& e = queue_.front();
-        auto* const publish = std::get_if<op::publish>(&e.what);
         // What comes behind a publish that must wait waits too: operations keep their order.
-        if (publish != nullptr && recovery_.active)
+        if (e.is_publish() && recovery_.active)
             break;
-        if (publish != nullptr && e.numbered() && publish->n == 0)
+        if (auto* const publish = std::get_if<op::publish>(&e.what); e.numbered() && publish->n == 0)
             publish->n = ++next_n_[e.stream];
         encode(e.what, encoding::frames, out);
         if (e.answered()) {
             if (!e.id.empty())
                 by_id_[e.id] = sent_base_ + sent_.size();
             ++pending_;
-            publishing_ += publish != nullptr ? 1 : 0;
+            publishing_ += e.is_publish() ? 1 : 0;
             sent_.push_back(std::move(e));
         } else {
             bytes_ -= e.cost;

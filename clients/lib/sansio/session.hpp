@@ -5,8 +5,9 @@
 ///     waiting --link_up--> greeting --welcome to hello--> ready --link_down--> waiting
 ///        any --bye replaced/revoked, hello refused, quit answered--> ended
 ///
-/// On every new link, in this order: `hello`, subscriptions, consumers, unanswered operations in the order in which they
-/// were sent (publishes with their ids and numbers), then what was never sent.
+/// On every new link, in this order: `hello`, subscriptions, consumers and services, unanswered operations in the order in
+/// which they were sent (publishes and posts with their ids and numbers), then what was never sent. A call that a lost link
+/// left unanswered fails: whether it had an effect is not known, and nothing would keep it from having two.
 
 #include <chrono>
 #include <cstdint>
@@ -31,6 +32,7 @@ namespace kedge::client_lib {
 struct session_options {
     std::string node;    ///< without one, publishes that a lost link left unanswered are not sent again
     std::string client;  ///< names the program
+    bool inbox = false;  ///< the user's mail comes here; needs a node
     /// What may be unsent or unanswered at once; beyond it `submit` refuses. `wants_more` says so at half of it.
     std::size_t operations_max = 32'768;
     std::size_t bytes_max = 32 * 1024 * 1024;
@@ -52,10 +54,13 @@ public:
     // --- the program's side ---
 
     /// Takes an operation. Fails with `quota` (queue full), `exists` (that id is under way), `bad_request` (`hello`, an id
-    /// that is ours) or `unavailable` (ended); then nothing has changed.
+    /// that is ours) or `unavailable` (ended); then nothing has changed. A `reply` without a link is dropped: the call went with
+    /// the link, and on the next one its handle may be another call's.
     result<void> submit(op::any);
     /// A publish with a number that rises in its stream; 0 in `n` has the session choose it. Needs a node.
     result<void> submit_numbered(std::string stream, op::publish);
+    /// Nobody waits any more for the answer to this operation: it is not sent if it has not been, and its answer is not told.
+    void abandon(std::string const& id);
     /// Whether more should be submitted now: bounds are half full at most.
     bool wants_more() const noexcept;
     /// Everything is answered and written.
@@ -104,9 +109,11 @@ private:
 
         bool answered() const noexcept { return !id.empty() || numbered(); }
         bool numbered() const noexcept { return !stream.empty(); }
-        bool is_publish() const noexcept { return std::holds_alternative<op::publish>(what); }
+        bool is_post() const noexcept { return std::holds_alternative<op::post>(what); }
+        /// Stored once for its id, so it may be sent again.
+        bool is_publish() const noexcept { return std::holds_alternative<op::publish>(what) || is_post(); }
     };
-    /// A subscription or a consumer: said again on each link.
+    /// A subscription, a consumer or a service: said again on each link.
     struct standing {
         op::any what;
         std::string id;  ///< the program's, until it is answered
@@ -143,6 +150,7 @@ private:
     void fail_numbered(failure const&);
     bool retries(entry const&, error_code) const;
     void refuse(entry&, failure, std::uint64_t now_ms);
+    void begin_recovery(std::uint64_t now_ms);
     void recover(std::uint64_t now_ms);
     void end(std::optional<failure>);
 

@@ -20,6 +20,22 @@ inline constexpr std::string_view alive_id = "kedge~alive";
 
 inline constexpr std::uint64_t not_sent = std::numeric_limits<std::uint64_t>::max();
 
+/// The consumer that `hello` attaches to with `inbox`.
+inline constexpr std::string_view inbox_stream = "INBOX";
+inline constexpr std::string_view inbox_consumer = "inbox";
+
+/// What is said again on each link, and what unsays it.
+inline bool stands(op::any const& what)
+{
+    return std::holds_alternative<op::subscribe>(what) || std::holds_alternative<op::consume>(what) ||
+           std::holds_alternative<op::serve>(what);
+}
+inline bool falls(op::any const& what)
+{
+    return std::holds_alternative<op::unsubscribe>(what) || std::holds_alternative<op::detach>(what) ||
+           std::holds_alternative<op::unserve>(what);
+}
+
 inline std::string id_of(op::any const& what)
 {
     return std::visit(

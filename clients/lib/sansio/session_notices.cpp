@@ -88,7 +88,8 @@ void session::become_ready()
         e.what = s.what;
         e.ours = s.id.empty();
         e.id = e.ours ? next_id() : s.id;
-        std::visit(overloaded{[&](op::subscribe& o) { o.id = e.id; }, [&](op::consume& o) { o.id = e.id; }, [](auto&) {}},
+        std::visit(overloaded{[&](op::subscribe& o) { o.id = e.id; }, [&](op::consume& o) { o.id = e.id; },
+                              [&](op::serve& o) { o.id = e.id; }, [](auto&) {}},
                    e.what);
         by_id_[e.id] = not_sent;
         first.push_back(std::move(e));
@@ -136,8 +137,7 @@ result<void> session::on_ok(notice::ok&& ok)
         if (auto* l = ledger_of(ack->stream, ack->consumer))
             l->confirmed(e->confirms);
     } else if (auto const found = find_standing(e->what);
-               found != standing_.end() && !std::holds_alternative<op::unsubscribe>(e->what) &&
-               !std::holds_alternative<op::detach>(e->what)) {
+               found != standing_.end() && stands(e->what)) {
         found->id.clear();
     }
     settle(*e);
@@ -250,6 +250,11 @@ void session::refuse(entry& e, failure why, std::uint64_t now_ms)
     if (e.refused_ms == 0)
         e.refused_ms = now_ms;
     --publishing_;
+    begin_recovery(now_ms);
+}
+
+void session::begin_recovery(std::uint64_t now_ms)
+{
     if (recovery_.active)
         return;
     auto const most = std::min(retry_wait_ms_max, retry_wait_ms_min << std::min(recovery_.tries, 10u));
@@ -341,13 +346,16 @@ result<void> session::on_error(notice::error&& error, std::uint64_t now_ms)
         }
         return {};
     }
-    if (e->is_publish() && retries(*e, error.code)) {
+    // A mailbox that is full stays so until its owner reads. The first error is for that mailbox, whatever comes behind it
+    // has the same one for another's sake, and gets on after a ping.
+    bool const mailbox_full = e->is_post() && error.code == error_code::quota && options_.retry_ms != 0 && !recovery_.active;
+    if (e->is_publish() && retries(*e, error.code) && !mailbox_full) {
         refuse(*e, std::move(why), now_ms);
         return {};
     }
-    if (auto const found = find_standing(e->what);
-        found != standing_.end() &&
-        (std::holds_alternative<op::subscribe>(e->what) || std::holds_alternative<op::consume>(e->what))) {
+    if (mailbox_full)
+        begin_recovery(now_ms);
+    if (auto const found = find_standing(e->what); found != standing_.end() && stands(e->what)) {
         // It stood on the link before: that it cannot stand now may pass.
         if (found->id.empty() && sticks_to_stream(error.code))
             return why;
