@@ -16,6 +16,7 @@ namespace {
 void build(tree& t)
 {
     add_link_commands(t);
+    add_talk_commands(t);
     add_admin_commands(t);
 
     auto* help = add(&t.root, "help", "Explain a command");
@@ -56,6 +57,7 @@ command_description describe(CLI::App const& app, tree const& t, std::set<CLI::O
     command_description d;
     d.name = app.get_name();
     d.text = app.get_description();
+    d.example = app.get_footer();
     for (auto const* option : app.get_options()) {
         command_description::option o;
         if (option->get_positional()) {

@@ -23,6 +23,7 @@ struct command_description {
     };
     std::string name;
     std::string text;
+    std::string example;           ///< a heading and indented lines, as below the help; may be empty
     std::vector<option> options;  ///< positional ones in their order
     std::vector<command_description> commands;
 };

@@ -140,4 +140,16 @@ CLI::App* add(CLI::App* parent, char const* name, char const* text)
     return app;
 }
 
+CLI::App* example(CLI::App* app, std::string lines)
+{
+    std::string text = lines.find('\n') == lines.npos ? "Example:" : "Examples:";
+    for (std::size_t at = 0; at < lines.size();) {
+        auto const end = std::min(lines.find('\n', at), lines.size());
+        text += "\n  " + lines.substr(at, end - at);
+        at = end + 1;
+    }
+    app->footer(text);
+    return app;
+}
+
 }  // namespace kedge::grammar

@@ -68,9 +68,13 @@ CLI::Option* shown_as(CLI::Option*, char const* shown);
 CLI::Option* repeated(CLI::Option*, char const* name);
 CLI::Option* one_of(tree&, CLI::Option*, std::vector<std::string> words);
 CLI::App* add(CLI::App* parent, char const* name, char const* text);
+/// Shown below the options of `--help`, and in the manual: one or more lines that could be typed.
+CLI::App* example(CLI::App*, std::string lines);
 
 /// pub, sub, consume, ping, who.
 void add_link_commands(tree&);
+/// post, inbox, call, serve, events, control.
+void add_talk_commands(tree&);
 /// status, user, key, rule, stream, consumer, dead, backup.
 void add_admin_commands(tree&);
 

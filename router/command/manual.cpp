@@ -65,6 +65,8 @@ void command_list(command_description const& d, std::string const& path, std::st
         if (sub.commands.empty()) {
             out += ".SS " + synopsis(sub, name) + '\n' + escaped(sub.text) + ".\n";
             option_list(sub, out, false);
+            if (!sub.example.empty())
+                out += ".PP\n.nf\n" + escaped(sub.example) + "\n.fi\n";
         } else {
             command_list(sub, name, out);
         }
@@ -83,7 +85,7 @@ std::string manual_page(command_description const& root)
                       ".SH DESCRIPTION\n" +
                       escaped(root.text) +
                       "\nWithout \\fB\\-\\-to\\fR it talks to the server of this machine, with the key that the server made "
-                      "for its operator. Every command but \\fBconsume \\-\\-exec\\fR works through plain ssh too.\n"
+                      "for its operator. Every command works through plain ssh too, but what runs a program of yours (\\fB\\-\\-exec\\fR).\n"
                       ".SH OPTIONS\nThey stand before the command.\n";
     option_list(root, out, true);
     out += ".SH COMMANDS\n";

@@ -52,6 +52,15 @@ constexpr std::array dead_columns{
 constexpr std::array node_columns{column{"USER", "user"}, column{"NODE", "node"}, column{"SESSION", "session"},
                                   column{"SINCE", "since_ms", form::time}};
 
+constexpr std::array service_columns{
+    column{"SERVICE", "service"}, column{"VERSION", "version"},
+    column{"USER", "user"},       column{"NODE", "node"},
+    column{"METHODS", "methods", form::list}, column{"OPEN", "open", form::number},
+    column{"INSTANCE", "instance"}, column{"SINCE", "since_ms", form::time}};
+
+constexpr std::array list_columns{column{"LIST", "list"}, column{"OWNER", "owner"}, column{"POSTING", "posting"},
+                                  column{"MEMBERS", "members", form::list}};
+
 /// What `who streams` and `who consumers` tell is less than what operators see.
 constexpr std::span<column const> who_stream_columns{stream_columns.data(), 6};
 constexpr std::span<column const> who_consumer_columns{consumer_columns.data(), 9};
@@ -168,15 +177,11 @@ std::string render_who(op::who::kind kind, nlohmann::json const& data, command_e
     case op::who::kind::consumers:
         return table("consumers", who_consumer_columns);
     case op::who::kind::services:
+        return table("services", service_columns);
     case op::who::kind::lists:
-        break;
+        return table("lists", list_columns);
     }
-    // Their shape is not fixed yet: shown as they come, one a line.
-    std::string out;
-    for (auto const& [name, rows] : data.items())
-        for (auto const& row : rows)
-            out += printable(row.dump()) + '\n';
-    return out.empty() ? (kind == op::who::kind::lists ? "no lists\n" : "no services\n") : out;
+    return {};
 }
 
 namespace {

@@ -247,7 +247,13 @@ TEST_CASE("who: each kind, as a table and as JSON")
          R"({"consumers":[{"stream":"S","consumer":"c","owner":"a","filter":"","next_seq":4,"pending":1,"lag":6,"links":1,"dead":0}]})",
          "STREAM  CONSUMER  OWNER  FILTER  NEXT  PENDING  LAG  LINKS  DEAD\nS       c         a      -          4        1    6      1     0\n"},
         {"services", kind::services, R"({"services":[]})", "no services\n"},
+        {"services", kind::services,
+         R"({"services":[{"service":"time","version":"2","user":"bot1","node":null,"methods":["now","zone"],"open":1,"instance":"00ff","since_ms":1795248000000}]})",
+         "SERVICE  VERSION  USER  NODE  METHODS   OPEN  INSTANCE  SINCE\n"
+         "time     2        bot1  -     now,zone     1  00ff      2026-11-21 08:00:00\n"},
         {"lists", kind::lists, R"({"lists":[]})", "no lists\n"},
+        {"lists", kind::lists, R"({"lists":[{"list":"web","owner":"op","posting":"anyone","members":["a","@b"]}]})",
+         "LIST  OWNER  POSTING  MEMBERS\nweb   op     anyone   a,@b\n"},
     };
     for (auto const& r : rows) {
         INFO(r.what);
