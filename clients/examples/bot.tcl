@@ -21,7 +21,8 @@ proc one_link {host config node stream subject} {
         puts $ssh [format {{"op":"hello","node":"%s"}} $node]
         puts $ssh [format {{"op":"consume","stream":"%s","consumer":"%s","start":"first"}} $stream $node]
         while {[gets $ssh line] >= 0} {
-            if {[regexp {^\{"op":"msg",.*?,"seq":(\d+)} $line -> seq]} {
+            # The comma: beside a non-greedy part Tcl makes all of the expression so, and one digit would do.
+            if {[regexp {^\{"op":"msg",.*?,"seq":(\d+),} $line -> seq]} {
                 # The body is escaped as JSON wants it, and goes back so.
                 set body "something that is no text"
                 regexp {,"data":"(.*)"\}$} $line -> body
