@@ -87,6 +87,12 @@ message_seq first_of(op::start_position const& start, stream_state const& stream
     return stream.last + 1;
 }
 
+/// Whether the two differ only in what `edit_consumer` may change.
+inline bool same_consumer(consumer_config const& a, consumer_config const& b)
+{
+    return a.stream == b.stream && a.name == b.name && a.owner == b.owner && a.filter == b.filter;
+}
+
 namespace store_failure {
 
 inline failure unknown_stream() { return {error_code::unknown_stream, "there is no such stream"}; }
@@ -97,6 +103,14 @@ inline failure stream_exists(std::string const& name) { return {error_code::exis
 inline failure consumer_exists(std::string const& name)
 {
     return {error_code::exists, "the stream has a consumer named " + name};
+}
+inline failure stream_full(std::string const& name)
+{
+    return {error_code::quota, "the stream " + name + " is full: the message was not stored"};
+}
+inline failure other_consumer()
+{
+    return {error_code::bad_request, "a consumer keeps its stream, name, owner and filter"};
 }
 inline failure renamed() { return {error_code::bad_request, "a stream keeps its name"}; }
 inline failure no_user(std::string const& name) { return {error_code::bad_request, "there is no user " + name}; }

@@ -1,8 +1,9 @@
 #include <algorithm>
 
-#include "router/protocol/subject.hpp"
 #include "router/store/batch_events.hpp"
+#include "router/store/bounds.hpp"
 #include "router/store/memory_batch.hpp"
+#include "router/store/post.hpp"
 #include "router/store/row_bytes.hpp"
 
 namespace kedge {
@@ -17,11 +18,27 @@ void memory_store::batch_run::operator()(store_request::append const& request)
     auto& state = to->state;
     if (state.last == message_seq_max)
         return events_.append_failed(request, store_failure::out_of_seqs());
-    row stored{++state.last, std::max(state.last_ms, request.time_ms), request.sender, request.message};
+    auto const bytes = row_bytes(*request.message);
+    if (refuses(state, bytes)) {
+        auto const why = store_failure::stream_full(state.config.name);
+        store_.gate_.failed(request, why);
+        return events_.append_failed(request, why);
+    }
+    row stored{++state.last, std::max(state.last_ms, request.time_ms), request.sender, request.message, request.recipients};
     state.last_ms = stored.time_ms;
     ++state.messages;
-    state.bytes += row_bytes(*stored.message);
+    state.bytes += bytes;
     to->rows.push_back(stored);
+    to->subjects_checked = false;
+    if (request.recipients != nullptr)
+        for (auto const user : users_of(request.recipients->view())) {
+            auto& mail = disk_.mail[std::string{user}];
+            mail = {std::string{user}, mail.messages + 1, mail.bytes + bytes};
+        }
+    if (auto const owner = std::string{usage_owner(state.config, request.sender->view())}; !owner.empty()) {
+        auto& usage = disk_.usage[owner];
+        usage = {owner, usage.messages + 1, usage.bytes + bytes};
+    }
     if (request.named) {
         auto const sender = std::string{request.sender->view()};
         if (auto const id = request.message->id(); !id.empty())
@@ -55,13 +72,16 @@ void memory_store::batch_run::operator()(store_request::edit_stream const& reque
     if (edited->state.config.name != request.config.name)
         return events_.failed(request.request, store_failure::renamed());
     edited->state.config = request.config;
+    edited->subjects_checked = false;
     events_.done(request.request);
 }
 
 void memory_store::batch_run::operator()(store_request::remove_stream const& request)
 {
-    if (find(request.stream) == nullptr)
+    auto* const removed = find(request.stream);
+    if (removed == nullptr)
         return events_.failed(request.request, store_failure::unknown_stream());
+    store_.remove_rows(*removed, [](row const&) { return true; });
     disk_.streams.erase(request.stream);
     std::erase_if(disk_.consumers, [&](auto const& c) { return c.second.state.config.stream == request.stream; });
     std::erase_if(disk_.ids, [&](auto const& entry) { return entry.stream == request.stream; });
@@ -85,21 +105,38 @@ void memory_store::batch_run::operator()(store_request::create_consumer const& r
     auto const at_time = [&] {
         auto const found = std::partition_point(on->rows.begin(), on->rows.end(),
                                                 [&](row const& r) { return r.time_ms < request.start.value; });
-        return on->state.first + static_cast<message_seq>(found - on->rows.begin());
+        return found == on->rows.end() ? on->state.last + 1 : found->seq;
     };
-    created.state.position.next = first_of(request.start, on->state, at_time);
+    auto& position = created.state.position;
+    position.next = first_of(request.start, on->state, at_time);
+    if (on->state.config.name == inbox_stream && request.start.at == op::start_position::kind::new_only)
+        if (auto const mail = disk_.mail.find(request.config.owner); mail != disk_.mail.end()) {
+            position.done_messages = mail->second.messages;
+            position.done_bytes = mail->second.bytes;
+        }
     auto const& made = disk_.consumers.emplace(created.state.id, std::move(created)).first->second;
     events_.push(store_event::consumer_created{request.request, made.state});
 }
 
 void memory_store::batch_run::operator()(store_request::edit_consumer const& request)
 {
-    events_.failed(request.request, {});
+    auto* const edited = find(request.consumer);
+    if (edited == nullptr)
+        return events_.failed(request.request, store_failure::unknown_consumer());
+    if (!same_consumer(edited->state.config, request.config))
+        return events_.failed(request.request, store_failure::other_consumer());
+    edited->state.config = request.config;
+    events_.done(request.request);
 }
 
 void memory_store::batch_run::operator()(store_request::purge const& request)
 {
-    events_.failed(request.request, {});
+    auto const* const of = find(request.stream);
+    if (of == nullptr)
+        return events_.failed(request.request, store_failure::unknown_stream());
+    store_.purges_.emplace_back(request, 0);
+    auto& up_to = store_.purges_.back().first.up_to;
+    up_to = up_to == 0 ? of->state.last : std::min(up_to, of->state.last);
 }
 
 void memory_store::batch_run::operator()(store_request::check const& request)
@@ -142,16 +179,17 @@ void memory_store::batch_run::operator()(store_request::read const& request)
     auto const* const from = find(request.stream);
     if (from == nullptr)
         return events_.failed(request.request, store_failure::unknown_stream());
-    store_event::rows_read answer{request.request, {}, std::max(request.from, from->state.first)};
+    store_event::rows_read answer{request.request, {}, std::max(request.from, from->state.last + 1)};
     std::size_t bytes = 0;
-    for (; answer.next <= from->state.last; ++answer.next) {
-        auto const& candidate = from->rows[answer.next - from->state.first];
-        if (!request.filter.empty() && !matches(request.filter, candidate.message->subject()))
+    for (auto at = std::ranges::lower_bound(from->rows, request.from, {}, &row::seq); at != from->rows.end(); ++at) {
+        if (!takes(request.filter, *at))
             continue;
-        if (!answer.rows.empty() && (answer.rows.size() >= request.rows_max || bytes >= request.bytes_max))
+        if (!answer.rows.empty() && (answer.rows.size() >= request.rows_max || bytes >= request.bytes_max)) {
+            answer.next = at->seq;
             break;
-        bytes += row_bytes(*candidate.message);
-        answer.rows.push_back(candidate);
+        }
+        bytes += row_bytes(*at->message);
+        answer.rows.push_back(*at);
     }
     answer.end = answer.next > from->state.last;
     events_.push(std::move(answer));
@@ -241,8 +279,9 @@ memory_store::consumer* memory_store::batch_run::find(consumer_id id)
 
 row const* memory_store::batch_run::find_row(stream_id in, consumer const* of, message_seq seq)
 {
-    if (auto const* const s = find(in); s != nullptr && seq >= s->state.first && seq <= s->state.last)
-        return &s->rows[seq - s->state.first];
+    if (auto const* const s = find(in); s != nullptr)
+        if (auto const* const found = memory_store::find_row(*s, seq))
+            return found;
     if (of == nullptr)
         return nullptr;
     auto const at = of->dead.find(seq);

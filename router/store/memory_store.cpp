@@ -2,8 +2,10 @@
 
 #include <algorithm>
 
+#include "router/store/bounds.hpp"
 #include "router/store/dedupe_window.hpp"
 #include "router/store/memory_batch.hpp"
+#include "router/store/post.hpp"
 #include "router/store/row_bytes.hpp"
 
 namespace kedge {
@@ -32,6 +34,8 @@ void memory_store::crash()
     after_crash_.reset();
     gate_.clear();
     backups_due_.clear();
+    purges_.clear();
+    usage_due_.clear();
     fault_ = fault::none;
 }
 
@@ -48,6 +52,14 @@ memory_store::fault memory_store::next_fault()
 
 store_contents memory_store::load(std::uint64_t now_ms)
 {
+    auto const inbox = std::ranges::find(disk_.streams, inbox_stream,
+                                         [](auto const& s) -> auto const& { return s.second.state.config.name; });
+    if (inbox == disk_.streams.end()) {
+        auto const id = stream_id{++disk_.last_stream};
+        disk_.streams[id].state = {id, inbox_config(limits_)};
+    } else {
+        inbox->second.state.config = inbox_config(limits_);
+    }
     store_contents all;
     all.incarnation = incarnation_;
     for (auto const& [id, s] : disk_.streams)
@@ -62,6 +74,10 @@ store_contents memory_store::load(std::uint64_t now_ms)
         for (auto const& [stream, highest] : n.last)
             all.nodes.back().last.push_back(highest);
     }
+    for (auto const& [user, mail] : disk_.mail)
+        all.mail.push_back(mail);
+    for (auto const& [user, usage] : disk_.usage)
+        all.usage.push_back(usage);
     all.ids = dedupe_window({disk_.ids.rbegin(), disk_.ids.rend()}, limits_, now_ms);
     return all;
 }
@@ -97,12 +113,14 @@ void memory_store::execute(std::vector<store_request::any> batch, std::vector<st
     if (met == fault::stored) {
         auto const before = disk_;
         auto const due = backups_due_;
+        auto const purges = purges_;
         std::vector<store_event::any> unheard;
         batch_run run{*this, unheard};
         for (auto const& request : batch)
             std::visit(run, request);
         after_crash_ = std::exchange(disk_, before);
         backups_due_ = due;
+        purges_ = purges;
     }
     auto const why = met == fault::full ? store_failure::full() : failure{error_code::internal, "the disk failed"};
     batch_events events{out};
@@ -135,28 +153,112 @@ message_seq memory_store::lowest_unfinished(stream const& of) const
     return lowest;  // 0: no consumer, so nobody is done with anything
 }
 
+row const* memory_store::find_row(stream const& in, message_seq seq)
+{
+    auto const at = std::ranges::lower_bound(in.rows, seq, {}, &row::seq);
+    return at == in.rows.end() || at->seq != seq ? nullptr : &*at;
+}
+
+void memory_store::count_out(stream& of, row const& gone)
+{
+    auto const bytes = row_bytes(*gone.message);
+    --of.state.messages;
+    of.state.bytes -= bytes;
+    auto const owner = usage_owner(of.state.config, gone.sender->view());
+    if (auto const at = disk_.usage.find(owner); at != disk_.usage.end()) {
+        usage_due_.insert(at->first);
+        at->second.bytes -= bytes;
+        if (--at->second.messages == 0)
+            disk_.usage.erase(at);
+    }
+}
+
+void memory_store::remove_rows(stream& of, std::function<bool(row const&)> const& gone)
+{
+    std::erase_if(of.rows, [&](row const& stored) {
+        if (!gone(stored))
+            return false;
+        count_out(of, stored);
+        return true;
+    });
+    of.state.first = of.rows.empty() ? of.state.last + 1 : of.rows.front().seq;
+}
+
+void memory_store::drop_older_of_subjects(stream& of)
+{
+    auto const most = of.state.config.max_msgs_per_subject;
+    if (most == 0 || of.subjects_checked)
+        return;
+    std::map<std::string_view, std::uint64_t> too_many;
+    for (auto const& stored : of.rows)
+        ++too_many[stored.message->subject()];
+    for (auto& [subject, rows] : too_many)
+        rows -= std::min(rows, most);
+    remove_rows(of, [&](row const& stored) {  // the oldest come first
+        auto& rows = too_many.at(stored.message->subject());
+        return rows != 0 && rows-- != 0;
+    });
+    of.subjects_checked = true;
+}
+
 bool memory_store::trim(stream& of, std::uint64_t now_ms, std::vector<store_event::any>& out)
 {
     auto& state = of.state;
     auto const& bounds = state.config;
+    auto const before = state.messages;
+    drop_older_of_subjects(of);
     auto const done_below = bounds.keep == retention::interest ? lowest_unfinished(of) : 0;
     auto const goes = [&](row const& oldest) {
-        return (bounds.max_msgs != 0 && state.messages > bounds.max_msgs)
-            || (bounds.max_bytes != 0 && state.bytes > bounds.max_bytes)
-            || (bounds.max_age_ms != 0 && oldest.time_ms + bounds.max_age_ms <= now_ms) || oldest.seq < done_below;
+        return overflows(state) || (bounds.max_age_ms != 0 && oldest.time_ms + bounds.max_age_ms <= now_ms)
+            || oldest.seq < done_below;
     };
     std::size_t gone = 0;
     for (; gone < trim_rows_max && !of.rows.empty() && goes(of.rows.front()); ++gone) {
-        state.bytes -= row_bytes(*of.rows.front().message);
-        --state.messages;
-        ++state.first;
+        count_out(of, of.rows.front());
         of.rows.pop_front();
     }
-    if (gone == 0)
+    if (state.messages == before)
         return false;
+    state.first = of.rows.empty() ? state.last + 1 : of.rows.front().seq;
     after_crash_.reset();
     out.push_back(store_event::stream_trimmed{state.id, state.first, state.messages, state.bytes});
     return gone == trim_rows_max;
+}
+
+bool memory_store::purge_slice(std::vector<store_event::any>& out)
+{
+    if (purges_.empty())
+        return false;
+    auto& [request, taken] = purges_.front();
+    std::size_t gone = 0;
+    if (auto const at = disk_.streams.find(request.stream); at != disk_.streams.end()) {
+        auto const& state = at->second.state;
+        remove_rows(at->second, [&](row const& stored) {
+            return gone < trim_rows_max && stored.seq <= request.up_to && takes(request.filter, stored) && ++gone != 0;
+        });
+        if (gone != 0) {
+            after_crash_.reset();
+            out.push_back(store_event::stream_trimmed{state.id, state.first, state.messages, state.bytes});
+        }
+    }
+    taken += gone;
+    if (gone < trim_rows_max) {
+        out.push_back(store_event::purged{request.request, taken});
+        purges_.pop_front();
+    }
+    return !purges_.empty();
+}
+
+void memory_store::tell_usage(std::vector<store_event::any>& out)
+{
+    if (usage_due_.empty())
+        return;
+    store_event::usage_changed changed;
+    for (auto const& user : std::exchange(usage_due_, {})) {
+        auto const at = disk_.usage.find(user);
+        changed.users.push_back(at == disk_.usage.end() ? usage_state{user} : at->second);
+    }
+    out.push_back(std::move(changed));
 }
 
 bool memory_store::maintain(std::uint64_t now_ms, std::vector<store_event::any>& out)
@@ -164,6 +266,8 @@ bool memory_store::maintain(std::uint64_t now_ms, std::vector<store_event::any>&
     bool more = false;
     for (auto& [id, s] : disk_.streams)
         more = trim(s, now_ms, out) || more;
+    more = purge_slice(out) || more;
+    tell_usage(out);
     if (disk_.ids.size() > 2 * limits_.dedupe_ids_total) {
         auto kept = dedupe_window({disk_.ids.rbegin(), disk_.ids.rend()}, limits_, now_ms);
         disk_.ids.assign(std::make_move_iterator(kept.begin()), std::make_move_iterator(kept.end()));

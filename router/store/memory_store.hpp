@@ -3,6 +3,7 @@
 /// faults and crashes on demand. No clock, no randomness, no I/O.
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -62,7 +63,8 @@ public:
 private:
     struct stream {
         stream_state state;
-        std::deque<row> rows;  ///< of `state.first` to `state.last`, without holes
+        std::deque<row> rows;          ///< rising seq
+        bool subjects_checked = true;  ///< none has more rows than `max_msgs_per_subject` allows
     };
     struct dead_copy {
         dead_letter letter;
@@ -80,6 +82,8 @@ private:
         std::map<stream_id, stream> streams;
         std::map<consumer_id, consumer> consumers;
         std::map<std::string, node> nodes;
+        std::map<std::string, mailbox_state, std::less<>> mail;
+        std::map<std::string, usage_state, std::less<>> usage;
         std::deque<remembered_id> ids;  ///< oldest first
         std::uint32_t last_stream = 0;
         std::uint64_t last_consumer = 0;
@@ -93,7 +97,14 @@ private:
 
     fault next_fault();
     void refuse(store_request::any const&, failure const& why, batch_events&);
+    using users = std::set<std::string, std::less<>>;
+    static row const* find_row(stream const&, message_seq);
+    void remove_rows(stream&, std::function<bool(row const&)> const& gone);
+    void count_out(stream&, row const&);
+    void drop_older_of_subjects(stream&);
     bool trim(stream&, std::uint64_t now_ms, std::vector<store_event::any>& out);
+    bool purge_slice(std::vector<store_event::any>& out);
+    void tell_usage(std::vector<store_event::any>& out);
     contents& change_accounts();
     message_seq lowest_unfinished(stream const&) const;
 
@@ -101,9 +112,11 @@ private:
     std::string incarnation_;
     contents_of_disk disk_;
     std::optional<contents_of_disk> after_crash_;  ///< what a crash would show instead, after `fault::stored`
+    users usage_due_;  ///< of whom rows went that `maintain` has not told of
     epoch_gate gate_;
     std::map<std::string, contents_of_disk> backups_;
     std::vector<std::pair<token, std::string>> backups_due_;
+    std::deque<std::pair<store_request::purge, std::uint64_t>> purges_;  ///< under way or waiting, and the rows taken so far
     fault fault_ = fault::none;
     unsigned fault_in_ = 0;
     std::uint64_t commits_ = 0;

@@ -7,6 +7,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "router/store/bounds.hpp"
 #include "router/store/sqlite/account_table.hpp"
 #include "router/store/sqlite/backup_run.hpp"
 #include "router/store/sqlite/batch_run.hpp"
@@ -85,6 +86,7 @@ struct sqlite_store::impl {
     void trim(sqlite::stream_entry&, std::uint64_t now_ms, sqlite::trim_slice&, std::vector<store_event::any>& events);
     bool retain(std::uint64_t now_ms, std::vector<store_event::any>& out);
     bool wants_trim(sqlite::stream_entry&, std::uint64_t now_ms);
+    bool see_to_inbox();
     bool collect_garbage();
     bool housekeeping(std::uint64_t now_ms, std::vector<store_event::any>& out);
     void checkpoint();
@@ -122,6 +124,7 @@ store_contents sqlite_store::load(std::uint64_t now_ms)
     impl_->stale = true;
     all.load();
     impl_->stale = false;
+    impl_->in_transaction([&] { return impl_->see_to_inbox(); });
     store_contents found;
     found.incarnation = impl_->on->text("SELECT value FROM meta WHERE key = 'incarnation'");
     for (auto const& [id, entry] : all.streams.all()) {
@@ -219,6 +222,16 @@ bool sqlite_store::impl::in_transaction(Work const& work)
     slice.commit();
     stale = false;
     return more;
+}
+
+bool sqlite_store::impl::see_to_inbox()
+{
+    auto const wanted = inbox_config(bounds);
+    if (auto* const inbox = all.streams.find(inbox_stream); inbox == nullptr)
+        all.streams.create(wanted);
+    else if (inbox->state.config != wanted)
+        all.streams.edit(*inbox, wanted);
+    return false;
 }
 
 bool sqlite_store::impl::wants_trim(sqlite::stream_entry& entry, std::uint64_t now_ms)
