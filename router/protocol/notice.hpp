@@ -88,6 +88,9 @@ struct error {
     error_code code = error_code::internal;
     std::string message;
     std::vector<std::string> unknown;  ///< of `unknown_recipient`
+    std::string word{};                ///< not empty: a code that is not of `error_code`, from a service or a later version
+    std::string stream{};              ///< to a publish with n
+    std::uint64_t n = 0;               ///< of that publish; 0 = to something else
 };
 
 struct bye {

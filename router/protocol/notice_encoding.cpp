@@ -136,8 +136,12 @@ struct notice_encoder {
         json_writer out;
         out.field("op", "error");
         out.field_unless_empty("id", n.id);
-        out.field("code", wire_word(n.code));
+        out.field("code", n.word.empty() ? wire_word(n.code) : n.word);
         out.field("message", cut(n.message));
+        if (n.n) {
+            out.field_unless_empty("stream", n.stream);
+            out.field("n", n.n);
+        }
         if (!n.unknown.empty())
             out.list_field("unknown", n.unknown, header_soft_max);
         return seal(out, std::nullopt, form);

@@ -188,6 +188,10 @@ private:
         auto& e = notice_.emplace<notice::error>();
         e.id = text(field::id);
         std::tie(e.code, e.message) = reason(error_code::internal);
+        if (auto word = text(field::code); !parse_error_code(word))
+            e.word = std::move(word);
+        e.stream = text(field::stream);
+        e.n = number(field::n);
         e.unknown = in_.may_list(field::unknown, kinds::any, list_max);
     }
 

@@ -42,6 +42,8 @@ std::vector<notice_row> make_notice_rows()
         {notice::info{{}, true, ""}, R"({"op":"info","draining":true})"},
         {notice::info{{"a:1", "b:2"}, false, "soon"}, R"({"op":"info","servers":["a:1","b:2"],"text":"soon"})"},
         {notice::error{"1", error_code::denied, "no", {}}, R"({"op":"error","id":"1","code":"denied","message":"no"})"},
+        {notice::error{"", error_code::store_full, "no", {}, "", "CHAT", 7},
+         R"({"op":"error","code":"store_full","message":"no","stream":"CHAT","n":7})"},
         {notice::error{"", error_code::unknown_recipient, "no", {"x", "y"}},
          R"({"op":"error","code":"unknown_recipient","message":"no","unknown":["x","y"]})"},
         {notice::bye{error_code::replaced, "later"}, R"({"op":"bye","code":"replaced","message":"later"})"},
@@ -90,7 +92,7 @@ TEST_CASE("notices: a client ignores what it does not know")
     CHECK(decode_notices(encoding::lines, 4096, "{\"op\":\"pong\",\"id\":\"1\",\"later\":{\"x\":[1]}}\n") ==
           "{\"op\":\"pong\",\"id\":\"1\"}\n");
     CHECK(decode_notices(encoding::lines, 4096, "{\"op\":\"error\",\"code\":\"tired\",\"message\":\"no\"}\n") ==
-          "{\"op\":\"error\",\"code\":\"internal\",\"message\":\"tired: no\"}\n");
+          "{\"op\":\"error\",\"code\":\"tired\",\"message\":\"tired: no\"}\n");
     CHECK(decode_notices(encoding::lines, 4096, "{\"op\":\"bye\",\"code\":\"tired\",\"message\":\"no\"}\n") ==
           "{\"op\":\"bye\",\"code\":\"unavailable\",\"message\":\"tired: no\"}\n");
     CHECK(decode_notices(encoding::lines, 4096, "{\"op\":\"msg\",\"subject\":\"a\",\"headers\":{ \"A\" : \"b\" },\"data64\":\"AAEC\"}\n") ==
