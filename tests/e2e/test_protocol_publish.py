@@ -252,7 +252,16 @@ class ByNumber(Case):
         """§4.1: needs a node."""
         link = self.link()
         link.send("pub", "x", subject=self.token + ".a", n=1)
-        self.assertEqual(link.expect("error")["code"], "bad_request")
+        error = link.expect("error")
+        self.assertEqual((error["code"], error["n"], error["stream"]), ("bad_request", 1, self.stream_name))
+
+    def test_errors_say_which(self):
+        """§4.2: an error has what its code adds; without an id the `n` says what it answers."""
+        link = self.link(node=self.node)
+        link.send("pub", "x", subject="$sys.denied.a", n=12)
+        error = link.expect("error")
+        self.assertEqual((error["code"], error["n"]), ("denied", 12))
+        self.assertNotIn("id", error)
 
     def test_instead_of_id(self):
         """§4.1: `n` instead of `id`; a number."""
