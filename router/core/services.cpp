@@ -14,7 +14,8 @@ service_instance* service_registry::find(link_id at, std::string_view service) c
 
 service_instance& service_registry::add(service_instance what)
 {
-    auto& added = *instances_.emplace(std::pair{what.at, what.service}, std::make_unique<service_instance>(std::move(what))).first->second;
+    auto key = std::pair{what.at, what.service};  // not in the call below: what is moved from may be read after
+    auto& added = *instances_.emplace(std::move(key), std::make_unique<service_instance>(std::move(what))).first->second;
     by_load_[added.service].insert(&added);
     return added;
 }
