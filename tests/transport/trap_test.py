@@ -210,16 +210,17 @@ class SlowLogin(unittest.TestCase):
             server.wait_for(lambda counts: counts["unauthenticated"] == 0)
 
     def test_flood_before_login(self):
-        with Server("login_packets=40") as server, Bystander(server):
-            transport = paramiko.Transport(server.connect())
-            transport.start_client(timeout=10)
-            try:
-                for _ in range(100):
-                    transport.send_ignore(100)
-            except (OSError, EOFError, paramiko.SSHException):
-                pass
-            server.wait_for(lambda counts: counts["refused_flood"] == 1)
-            transport.close()
+        for limit, packets, size in (("login_packets=40", 100, 100), ("login_bytes=65536", 10, 20_000)):
+            with self.subTest(limit), Server(limit) as server, Bystander(server):
+                transport = paramiko.Transport(server.connect())
+                transport.start_client(timeout=10)
+                try:
+                    for _ in range(packets):
+                        transport.send_ignore(size)
+                except (OSError, EOFError, paramiko.SSHException):
+                    pass
+                server.wait_for(lambda counts: counts["refused_flood"] == 1)
+                transport.close()
 
 
 class ManyUnauthenticated(unittest.TestCase):
