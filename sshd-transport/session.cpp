@@ -94,13 +94,19 @@ void session::pump()
     bool more = false;
     bool owed = true;  // an acknowledgement, after what was read last
     if (phase_ != phase::handshake || handshake()) {
+        auto looked = socket_.in_bytes;
         serve();
         more = true;
         for (unsigned turn = 0; turn < turns_max && more && sound(); ++turn) {
             auto const read_before = socket_.in_bytes;
             auto const sent_before = socket_.out_bytes;
             more = ssh_event_dopoll(event_.get(), 0) == SSH_OK;  // else nothing is ready, or `sound` says what is wrong
-            if (more) serve();
+            // A write at a closed window reads, too: what it found is looked at now, since nothing else would wake us for it.
+            more = more || socket_.in_bytes != looked;
+            if (more) {
+                looked = socket_.in_bytes;
+                serve();
+            }
             if (socket_.in_bytes != read_before) owed = socket_.out_bytes == sent_before;
         }
     }

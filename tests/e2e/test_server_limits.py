@@ -135,7 +135,7 @@ class Sessions(Limited):
 
 class Waiting(Limited):
     def test_what_is_not_read_is_seen(self):
-        server = self.serve()
+        server = self.serve("keepalive_ms = 3600000\n")  # or it would wake a session that has missed something
         slow = self.channel(server, server.session("bob"), reading=False, window=65536)
         slow.send("sub", subject="flood")
         publisher = self.channel(server, server.session("alice"))
