@@ -152,6 +152,8 @@ access_decision access_profile::may_subscribe(std::string_view pattern) const
 {
     if (intersects("inbox.>", pattern) && pattern != "inbox." + user_)
         return {false, user_ + " may not subscribe to " + in_quotes(pattern) + ": an inbox is read by its owner only", 0};
+    if (intersects("_call.>", pattern))
+        return {false, "nobody subscribes to " + in_quotes(pattern) + ": a reply is for who called", 0};
     return decide(rule::act::subscribe, pattern);
 }
 

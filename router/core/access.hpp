@@ -5,7 +5,8 @@
 /// - Allowed is what an allow rule of the user, the role or the key gives.
 /// - While a role has no allow rule of its own for an action, its built-in one holds: operators everything; users and bots
 ///   publish, subscribe and call everything outside `$sys.>`, serve and post everything, and create lists.
-/// - Whatever the rules say: nobody publishes to `inbox.*` or `svc.*`, and an inbox is read by its owner only.
+/// - Whatever the rules say: nobody publishes to `inbox.*` or `svc.*`, an inbox is read by its owner only, and nobody subscribes
+///   to the replies of calls, `_call.>`.
 ///
 /// Pure; router thread.
 

@@ -2,6 +2,7 @@
 
 #include <condition_variable>
 #include <mutex>
+#include <random>
 #include <thread>
 
 #include "router/core/core.hpp"
@@ -14,6 +15,13 @@ namespace {
 
 // Outputs leave after so many events at the latest, however large the batch that has gathered.
 constexpr std::size_t events_a_turn = 1024;
+
+/// The operating system's.
+std::uint64_t random_bits()
+{
+    thread_local std::random_device device;
+    return std::uint64_t{device()} << 32 | device();
+}
 
 }  // namespace
 
@@ -67,7 +75,7 @@ struct router_host::impl {
     class core& the_core()
     {
         if (!core) {
-            core = std::make_unique<class core>(core_config{config.limits, config.server_name, config.servers, config.home},
+            core = std::make_unique<class core>(core_config{config.limits, config.server_name, config.servers, config.home, random_bits},
                                                 std::move(stored), ports.accounts->load_accounts(), counts, read_clock());
             directory = core->directory();
         }

@@ -72,7 +72,7 @@ struct operation_decoder::state {
 
 operation_decoder::operation_decoder(encoding form, limits const& l)
     : state_{new state{make_reader(form, {l.frame_bytes, l.header_bytes, l.body_bytes}, l.line_bytes),
-                       {l.body_bytes, l.header_bytes, l.ack_seqs, l.post_recipients},
+                       {l.body_bytes, l.header_bytes, l.ack_seqs, l.post_recipients, l.service_methods},
                        l.line_bytes}}
 {
 }
