@@ -158,6 +158,7 @@ struct malformed {
     std::string id;
     std::string subject;
     failure why;
+    bool post = false;  ///< it was to be a `post`: its answer stands among those
 };
 
 using any = std::variant<hello, subscribe, unsubscribe, publish, post, consume, detach, ack, nak, working, term, call, serve,

@@ -52,6 +52,7 @@ private:
         answer.id = readable(field::id, kinds::operation_id);
         if (readable(field::op, kinds::any) == "pub")
             answer.subject = readable(field::subject, kinds::subject);
+        answer.post = readable(field::op, kinds::any) == "post";
         return answer;
     }
 
@@ -242,7 +243,7 @@ private:
         o.id = id();
         o.service = name(field::service);
         o.version = in_.need(field::version, kinds::handle);
-        o.methods = in_.need_list(field::methods, kinds::name, names_max);
+        o.methods = in_.need_list(field::methods, kinds::name, limits_.service_methods);
         o.description = in_.may(field::description, kinds::sentence);
         return o;
     }

@@ -14,6 +14,7 @@ struct operation_limits {
     std::size_t header_bytes = 0;  ///< of a message's headers as they are delivered
     std::size_t ack_seqs = 0;
     std::size_t post_recipients = 0;
+    std::size_t service_methods = 0;
 };
 
 /// Where the body is.
