@@ -22,13 +22,14 @@ namespace {
 
 std::string user_of(std::string_view client) { return std::string{client.substr(0, client.find('/'))}; }
 
+/// Nodes that take commands are known by their names: people, and bots that do not, are not waited for.
+bool takes_commands(std::string_view node) { return node == control_node || node.starts_with(std::string{control_node} + '-'); }
+
 class control_command final : public command {
 public:
     control_command(control_settings s, command_environment const& e)
         : settings_{std::move(s)}, environment_{e}, body_{settings_.text}, answers_{control_answer + random_token()}, table_{e}
     {
-        for (auto const& bot : settings_.bots)
-            expected_.emplace(bot, false);
     }
 
     bool needs_link() const override { return true; }
@@ -46,11 +47,7 @@ public:
     {
         begun_ = true;
         fx.operations.emplace_back(op::subscribe{"answers", answers_, {}});
-        if (settings_.bots.empty())
-            fx.operations.emplace_back(
-                op::who{settings_.group.empty() ? op::who::kind::nodes : op::who::kind::lists, "who"});
-        else
-            gathered_ = true;
+        fx.operations.emplace_back(op::who{settings_.group.empty() ? op::who::kind::nodes : op::who::kind::lists, "who"});
     }
 
     void on_input(std::string_view bytes, command_effects& fx) override
@@ -111,21 +108,31 @@ public:
 private:
     std::uint64_t now() const { return environment_.now_us ? environment_.now_us() : 0; }
 
-    /// Who should answer: every node that is connected, or the members of the list of the group's name.
+    /// Who should answer: every node that takes commands and is connected; of those only the users that are named; or the
+    /// members of the list of the group's name.
     void gather(std::string const& json)
     {
         gathered_ = true;
-        auto const data = nlohmann::json::parse(json, nullptr, false);
+        auto data = nlohmann::json::parse(json, nullptr, false);
         if (!data.is_object())
-            return;
+            data = nlohmann::json::object();
         auto const text = [](nlohmann::json const& row, char const* name) {
             auto const found = row.is_object() ? row.find(name) : row.end();
             return found != row.end() && found->is_string() ? found->get<std::string>() : std::string{};
         };
         if (settings_.group.empty()) {
-            for (auto const& row : data.value("nodes", nlohmann::json::array()))
-                if (auto const node = text(row, "node"); !node.empty())
-                    expected_.emplace(text(row, "user") + '/' + node, false);
+            std::set<std::string> away(settings_.bots.begin(), settings_.bots.end());
+            for (auto const& row : data.value("nodes", nlohmann::json::array())) {
+                auto const user = text(row, "user");
+                auto const node = text(row, "node");
+                auto const& bots = settings_.bots;
+                if (!takes_commands(node) || (!bots.empty() && std::find(bots.begin(), bots.end(), user) == bots.end()))
+                    continue;
+                away.erase(user);
+                expected_.emplace(user + '/' + node, false);
+            }
+            for (auto const& user : away)
+                expected_.emplace(user, false);
             return;
         }
         for (auto const& row : data.value("lists", nlohmann::json::array()))
@@ -144,7 +151,7 @@ private:
         if (sent_ || !subscribed_ || !gathered_ || !body_.whole())
             return;
         if (settings_.group.empty() && expected_.empty() && !settings_.expect)
-            return fail(complaint("no bot is connected: none has said the name of a node (--expect N waits for others)",
+            return fail(complaint("no bot is connected: none is a node named control or control-… (--expect N waits for others)",
                                   environment_),
                         fx);
         sent_ = true;
@@ -164,7 +171,8 @@ private:
         }
         if (settings_.json)
             return;
-        std::size_t widest = 0;
+        // Of a group without a list nobody is known yet: most names are shorter.
+        std::size_t widest = expected_.empty() ? 20 : 0;
         for (auto const& [name, done] : expected_)
             // Of a user the node is not known yet.
             widest = std::max(widest, name.size() + (name.find('/') == name.npos ? std::size_t{8} : 0));

@@ -209,7 +209,7 @@ void add_control(tree& t)
         value(app, "--exec", "COMMAND", l->jobs.exec,
               "With --listen: what was said is on standard input; KEDGE_FROM and KEDGE_SUBJECT say by whom and where");
         values(app, "--from", "USER", l->from, "With --listen: obey only this user (repeatable)", check_user);
-        value(app, "--node", "NODE", *node, "With --listen: be this node (control)", check_node);
+        value(app, "--node", "NODE", *node, "With --listen: be this node (control); control-… are waited for too", check_node);
         value(app, "--jobs", "N", *jobs, "With --listen: commands worked on at once (1)", check_jobs);
     }
     app->add_flag("--json", s->json, "Print each answer as a line of JSON, and one about them all");
@@ -221,8 +221,7 @@ void add_control(tree& t)
             if (l->jobs.exec.empty())
                 throw CLI::RequiredError{"--exec"};
             l->groups = *groups;
-            if (!node->empty())
-                l->node = *node;
+            l->node = *node;
             l->jobs.at_once = parse_count(*jobs).value_or(1);
             l->json = s->json;
             l->quiet = s->quiet;

@@ -25,7 +25,7 @@ public:
     {
         op::hello h;
         h.client = "kedge/" KEDGE_VERSION;
-        h.node = settings_.node;
+        h.node = settings_.node.empty() ? control_node : settings_.node;
         return h;
     }
 

@@ -66,7 +66,7 @@ struct control_settings {
 struct listen_settings {
     std::vector<std::string> groups;
     std::vector<std::string> from;  ///< users whose commands are obeyed; empty = whoever the rules let speak there
-    std::string node = "control";
+    std::string node;  ///< empty = `control_node`
     job_settings jobs;
     bool json = false;
     bool quiet = false;
@@ -80,6 +80,7 @@ std::unique_ptr<command> make_control(control_settings, command_environment cons
 std::unique_ptr<command> make_listen(listen_settings, command_environment const&);
 
 /// How a controller and its bots find each other (clients/README.md, "Control").
+inline constexpr char control_node[] = "control";  // or "control-…"
 inline constexpr char control_all[] = "control.all";
 inline constexpr char control_group[] = "control.group.";
 inline constexpr char control_bot[] = "control.bot.";

@@ -58,7 +58,8 @@ struct controller {
 };
 
 constexpr char two_bots[] =
-    R"({"nodes":[{"user":"bot1","node":"control","session":"1"},{"user":"bot2","node":"main","session":"2"},{"user":"op","node":null,"session":"3"}]})";
+    R"({"nodes":[{"user":"bot1","node":"control","session":"1"},{"user":"bot2","node":"control-b","session":"2"},)"
+    R"({"user":"op","node":null,"session":"3"},{"user":"alice","node":"laptop","session":"4"},{"user":"bot3","node":"controls","session":"5"}]})";
 
 std::vector<std::string> lines_of(std::string const& text)
 {
@@ -81,15 +82,15 @@ TEST_CASE("control: to all; done when every node that is connected has answered"
     CHECK(k.publishes[0].message->subject() == "control.all");
     CHECK(k.publishes[0].message->body() == "status now");
     CHECK(k.publishes[0].message->reply_to() == k.answers);
-    CHECK(k.sent.out == "BOT           STATUS          MS  ANSWER\n");
+    CHECK(k.sent.out == "BOT             STATUS          MS  ANSWER\n");
     k.now += 12'000;
-    auto fx = k.answer("bot2/main", "well\nup 3 days\n");
-    CHECK(fx.out == "bot2/main     ok              12  well\n"
-                    "                                  up 3 days\n");
+    auto fx = k.answer("bot2/control-b", "well\nup 3 days\n");
+    CHECK(fx.out == "bot2/control-b  ok              12  well\n"
+                    "                                    up 3 days\n");
     CHECK_FALSE(fx.exit_status);
     k.now += 1'000'000;
     fx = k.answer("bot1/control", "");
-    CHECK(fx.out == "bot1/control  ok            1012\n");
+    CHECK(fx.out == "bot1/control    ok            1012\n");
     CHECK(fx.error == "2 of 2 answered in 1.01 s\n");
     CHECK(fx.exit_status == 0);
     CHECK(k.answer("bot1/control", "again").out.empty());
@@ -106,7 +107,7 @@ TEST_CASE("control: the time is over; those that did not answer are shown last")
     CHECK_FALSE(k.c.time().exit_status);
     k.now = 3'000'000;
     auto const fx = k.c.time();
-    CHECK(fx.out == "bot2/main     no answer\n");
+    CHECK(fx.out == "bot2/control-b  no answer\n");
     CHECK(fx.error == "1 of 2 answered in 2.00 s\n");
     CHECK(fx.exit_status == 1);
     CHECK_FALSE(k.c.it->due_us());
@@ -135,13 +136,17 @@ TEST_CASE("control: a group is the members of the list of that name; an answer o
 
 TEST_CASE("control: some bots; a number of answers")
 {
-    controller k{"control --bot bot1 --bot bot2 hi"};
+    controller k{"control --bot bot1 --bot bot2 hi", R"({"nodes":[]})"};
     REQUIRE(k.publishes.size() == 2);
     CHECK(k.publishes[0].message->subject() == "control.bot.bot1");
     CHECK(k.publishes[1].message->subject() == "control.bot.bot2");
     CHECK(k.publishes[0].message->id() != k.publishes[1].message->id());
     k.answer("bot1/~9f2c", "ok");
     CHECK(k.answer("bot2/x", "ok").exit_status == 0);
+
+    controller both{"control --bot bot1 hi", R"({"nodes":[{"user":"bot1","node":"control"},{"user":"bot1","node":"control-x"},{"user":"bot2","node":"control"}]})"};
+    CHECK_FALSE(both.answer("bot1/control", "ok").exit_status);
+    CHECK(both.answer("bot1/control-x", "ok").exit_status == 0);
 
     controller n{"control hi --expect 2", R"({"nodes":[]})"};
     CHECK(n.answer("a/~1", "ok").exit_status == std::nullopt);
@@ -153,7 +158,7 @@ TEST_CASE("control: nobody is there")
 {
     runner c{"control hi"};
     auto const fx = c.begin();
-    c.hear(notice::reply{of<op::who>(fx).at(0).id, "$sys", R"({"nodes":[{"user":"op","node":null}]})"});
+    c.hear(notice::reply{of<op::who>(fx).at(0).id, "$sys", R"({"nodes":[{"user":"op","node":null},{"user":"alice","node":"laptop"}]})"});
     auto const end = c.hear(ok(of<op::subscribe>(fx).at(0).id));
     CHECK(end.exit_status == 1);
     CHECK(end.operations.empty());
@@ -161,7 +166,7 @@ TEST_CASE("control: nobody is there")
 
 TEST_CASE("control: a bot that failed makes the exit status 1")
 {
-    controller k{"control --bot bot1 hi"};
+    controller k{"control --bot bot1 hi", R"({"nodes":[]})"};
     auto const fx = k.answer("bot1/x", "no such command\n", R"({"Control-Status":"127"})");
     CHECK(lines_of(fx.out).at(0) == "bot1/x        failed 127        0  no such command");
     CHECK(fx.error == "1 of 1 answered in 0.00 s, 1 failed\n");
@@ -176,7 +181,7 @@ TEST_CASE("control --json")
     CHECK(row == nlohmann::json::parse(R"({"bot":"bot1/control","status":0,"ms":0,"data64":"Yf8="})"));
     k.now += 1'000'000;
     auto const end = k.c.time();
-    CHECK(nlohmann::json::parse(end.out) == nlohmann::json::parse(R"({"answered":1,"failed":0,"missing":["bot2/main"]})"));
+    CHECK(nlohmann::json::parse(end.out) == nlohmann::json::parse(R"({"answered":1,"failed":0,"missing":["bot2/control-b"]})"));
     CHECK(end.error.empty());
 }
 
