@@ -47,6 +47,12 @@ private:
     X(gauge, streams, "streams")                                                                      \
     X(gauge, consumers, "durable consumers")                                                          \
     X(gauge, nodes, "nodes known")                                                                    \
+    X(counter, nodes_retired, "nodes forgotten because they stayed away")                             \
+    X(counter, posts, "posts stored")                                                                 \
+    X(gauge, inboxes, "nodes with an inbox")                                                          \
+    X(gauge, aliases, "aliases of users")                                                             \
+    X(gauge, lists, "distribution lists")                                                             \
+    X(gauge, book_changes_waiting, "changes of aliases and lists that wait for their turn")           \
     X(gauge, remembered_ids, "ids in the idempotency windows")                                        \
     X(gauge, users, "users, with those of the key file and those that were removed")                  \
     X(gauge, keys, "keys of users, with those of the key file")                                       \

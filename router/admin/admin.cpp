@@ -43,6 +43,16 @@ admin::command const admin::commands[] = {
     {"dead show", true, &admin::dead_show},
     {"dead replay", true, &admin::dead_replay},
     {"dead drop", true, &admin::dead_drop},
+    {"alias add", false, &admin::alias_add, true},
+    {"alias remove", false, &admin::alias_remove, true},
+    {"alias list", false, &admin::alias_list, true},
+    {"list add", false, &admin::list_add, true},
+    {"list edit", false, &admin::list_edit, true},
+    {"list remove", false, &admin::list_remove, true},
+    {"list show", false, &admin::list_show, true},
+    {"node list", false, &admin::node_list, true},
+    {"node show", false, &admin::node_show, true},
+    {"node remove", true, &admin::node_remove, true},
     {"backup", true, &admin::backup},
     {"status", false, &admin::status},
 };
@@ -187,7 +197,7 @@ void admin::status(caller from, nlohmann::json const&, instant now, actions& out
         auto const name = "consumer " + c->config().name + " of " + about["stream"].get<std::string>();
         if (c->dead)
             why.push_back(name + " has " + std::to_string(c->dead) + " dead letters");
-        if (!c->active() && about["lag"].get<std::uint64_t>() > 0)
+        if (!c->active() && !c->is_inbox() && about["lag"].get<std::uint64_t>() > 0)
             why.push_back(name + " is away and " + std::to_string(about["lag"].get<std::uint64_t>()) + " messages behind");
         consumers.push_back(about);
     }
@@ -263,7 +273,12 @@ nlohmann::json admin::who(link const& by, op::who::kind what) const
                 add(core_.about(i));
         });
         break;
-    case op::who::kind::lists: name = "lists"; break;
+    case op::who::kind::lists:
+        name = "lists";
+        for (auto const& [key, l] : core_.book_.lists())
+            if (!cut)
+                add(describe(l));
+        break;
     }
     nlohmann::json answer{{name, std::move(list)}};
     if (cut)

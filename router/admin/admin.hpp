@@ -13,6 +13,7 @@
 #include "router/admin/call.hpp"
 #include "router/core/actions.hpp"
 #include "router/core/link.hpp"
+#include "router/core/mail.hpp"
 
 namespace kedge {
 
@@ -32,6 +33,10 @@ public:
     void forget(link_id);
 
     nlohmann::json who(link const&, op::who::kind) const;
+    /// A change that the account store has carried out takes effect. `id` as in `account_result`.
+    void apply(account_change::any const&, std::uint64_t id);
+    /// Whether a command that changes users, keys or rules is under way.
+    bool changes_accounts() const noexcept { return running_ && running_->on_accounts; }
     /// Commands that wait for their turn.
     std::size_t backlog() const noexcept { return queue_.size(); }
 
@@ -73,7 +78,6 @@ private:
     void ask_accounts(caller, std::vector<account_change::any>, nlohmann::json data, actions&);
     /// A reply of the store that only says whether it worked.
     std::function<void(store_event::any const&, instant, actions&)> when_done(caller, std::function<nlohmann::json(instant, actions&)>);
-    void apply(account_change::any const&, std::uint64_t id);
 
     void user_add(caller, nlohmann::json const&, instant, actions&);
     void user_list(caller, nlohmann::json const&, instant, actions&);
@@ -103,6 +107,16 @@ private:
     void dead_show(caller, nlohmann::json const&, instant, actions&);
     void dead_replay(caller, nlohmann::json const&, instant, actions&);
     void dead_drop(caller, nlohmann::json const&, instant, actions&);
+    void alias_add(caller, nlohmann::json const&, instant, actions&);
+    void alias_remove(caller, nlohmann::json const&, instant, actions&);
+    void alias_list(caller, nlohmann::json const&, instant, actions&);
+    void list_add(caller, nlohmann::json const&, instant, actions&);
+    void list_edit(caller, nlohmann::json const&, instant, actions&);
+    void list_remove(caller, nlohmann::json const&, instant, actions&);
+    void list_show(caller, nlohmann::json const&, instant, actions&);
+    void node_list(caller, nlohmann::json const&, instant, actions&);
+    void node_show(caller, nlohmann::json const&, instant, actions&);
+    void node_remove(caller, nlohmann::json const&, instant, actions&);
     void backup(caller, nlohmann::json const&, instant, actions&);
     void status(caller, nlohmann::json const&, instant, actions&);
 
@@ -110,9 +124,16 @@ private:
     consumer* consumer_named(nlohmann::json const&, std::string& why) const;
     /// Checks subjects and limits of a stream; a sentence if something is wrong. `self` is the stream that is edited.
     std::string check_stream(stream_config const&, struct stream const* self) const;
+    /// Waits for its turn among all changes of aliases and lists.
+    void change_book(caller, std::function<address_book::plan(link const&)>, nlohmann::json data, instant, actions&);
+    void list_change(caller, address_book::list_change, nlohmann::json const& args, instant, actions&);
+    /// One that the caller may see; null and a sentence otherwise.
+    node* node_named(caller, std::string const& name, std::string& why) const;
     std::string read_limits(nlohmann::json const&, stream_config&) const;
     nlohmann::json describe(struct stream const&) const;
     nlohmann::json describe(consumer const&) const;
+    nlohmann::json describe(node const&) const;
+    static nlohmann::json describe(account_list const&);
     static nlohmann::json describe(account_key const&);
     static nlohmann::json describe(rule const&, bool built_in);
     std::string check_keys(std::string const& user, nlohmann::json const&, instant, std::vector<account_change::any>&) const;

@@ -17,6 +17,9 @@ void admin::ask_accounts(caller from, std::vector<account_change::any> changes, 
                            for (std::size_t i = 0; i < result.carried_out && i < changes.size(); ++i)
                                apply(changes[i], result.id);
                            core_.publish_directory(o);
+                           for (std::size_t i = 0; i < result.carried_out && i < changes.size(); ++i)
+                               if (auto const* const gone = std::get_if<account_change::remove_user>(&changes[i]))
+                                   core_.remove_nodes_of(gone->name, now, o);
                            core_.rules_changed(now, o);
                            if (result.why)
                                return refuse(from, result.why->message, o);
@@ -35,11 +38,13 @@ void admin::on_accounts(account_result const& result, instant now, actions& out)
     auto mine = std::move(*running_);
     running_.reset();
     mine.on_accounts(result, now, out);
+    core_.next_book(now, out);
     next(now, out);
 }
 
 void admin::apply(account_change::any const& change, std::uint64_t id)
 {
+    core_.book_.apply(change);
     auto& users = core_.users_;
     auto& keys = core_.keys_;
     auto& rules = core_.rules_;
@@ -129,7 +134,8 @@ void admin::user_edit(caller from, nlohmann::json const& args, instant now, acti
     auto const* const self = core_.find(from.link);
     if (self && self->who->user == name && user.role != known->role)
         return refuse(from, "you are " + name + ": let another operator change your role", out);
-    for (auto const& [limit, value] : args.value("limits", nlohmann::json::object()).items()) {
+    auto const limits_given = args.value("limits", nlohmann::json::object());  // outlives the loop over it
+    for (auto const& [limit, value] : limits_given.items()) {
         auto const names = user_limit_names();
         if (std::ranges::find(names, limit) == names.end()) {
             std::string all;
@@ -143,7 +149,7 @@ void admin::user_edit(caller from, nlohmann::json const& args, instant now, acti
         }
         auto const fields = limit_fields();
         auto const field = std::ranges::find(fields, limit, &limit_field::name);
-        if (!value.is_number_unsigned() || value.get<std::uint64_t>() < field->min || value.get<std::uint64_t>() > field->max)
+        if (!value.is_number_integer() || value < 0 || value.get<std::uint64_t>() < field->min || value.get<std::uint64_t>() > field->max)
             return refuse(from, limit + " must be a number from " + std::to_string(field->min) + " to " + std::to_string(field->max), out);
         user.own_limits[limit] = value.get<std::uint64_t>();
     }

@@ -19,13 +19,15 @@ nlohmann::json admin::describe(consumer const& c) const
 {
     auto const& s = *core_.streams_.at(c.config().stream);
     auto const next = c.live ? s.state.last + 1 : c.next();
+    // Of mail, most of the log is for others.
+    auto const lag = c.is_inbox() ? core_.waiting_for(c).messages : s.state.last + 1 - std::min(next, s.state.last + 1);
     return {{"stream", s.name()},
             {"consumer", c.config().name},
             {"owner", c.config().owner},
             {"filter", c.config().filter},
             {"next_seq", next},
             {"pending", c.pending_count()},
-            {"lag", s.state.last + 1 - std::min(next, s.state.last + 1)},
+            {"lag", lag},
             {"links", c.links()},
             {"dead", c.dead},
             {"ack_wait_ms", c.config().ack_wait_ms},
@@ -136,6 +138,8 @@ void admin::dead_show(caller from, nlohmann::json const& args, instant, actions&
     auto const seq = args.value("seq", message_seq{0});
     if (!c || seq == 0)
         return refuse(from, c ? "which seq?" : why, out);
+    if (c->is_inbox())
+        return refuse(from, "denied: mail is read by its owner only", out);
     auto const request = core_.next_token();
     ask_store(
         from, request, store_request::list_dead{request, c->id(), seq - 1, 1},

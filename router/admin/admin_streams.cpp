@@ -8,6 +8,12 @@
 
 namespace kedge {
 
+namespace {
+
+constexpr char const* of_everybody = "INBOX holds everybody's mail, and is the server's own";
+
+}  // namespace
+
 stream* admin::stream_named(std::string const& name) const
 {
     for (auto const& [id, s] : core_.streams_)
@@ -87,8 +93,9 @@ void admin::stream_add(caller from, nlohmann::json const& args, instant, actions
         why = "there is a stream " + config.name + " already";
     if (why.empty())
         why = check_stream(config, nullptr);
-    if (why.empty() && core_.streams_.size() >= core_.config_.limits.streams)
-        why = "there are " + std::to_string(core_.streams_.size()) + " streams already";
+    auto const own = core_.streams_.size() - (core_.inbox_ != nullptr);  // the server's does not count
+    if (why.empty() && own >= core_.config_.limits.streams)
+        why = "there are " + std::to_string(own) + " streams already";
     if (!why.empty())
         return refuse(from, why, out);
     auto const request = core_.next_token();
@@ -130,6 +137,8 @@ void admin::stream_edit(caller from, nlohmann::json const& args, instant, action
     auto* const s = stream_named(name);
     if (!s)
         return refuse(from, "there is no stream " + name, out);
+    if (s == core_.inbox_)
+        return refuse(from, of_everybody, out);
     auto config = s->state.config;
     auto why = read_limits(args, config);
     if (why.empty())
@@ -157,6 +166,8 @@ void admin::stream_remove(caller from, nlohmann::json const& args, instant, acti
     auto* const s = stream_named(name);
     if (!s)
         return refuse(from, "there is no stream " + name, out);
+    if (s == core_.inbox_)
+        return refuse(from, of_everybody, out);
     auto const request = core_.next_token();
     auto const id = s->state.id;
     ask_store(from, request, store_request::remove_stream{request, id}, when_done(from, [this, id](instant now, actions& o) {

@@ -3,11 +3,13 @@
 #include <algorithm>
 
 #include "router/protocol/subject.hpp"
+#include "router/store/row_bytes.hpp"
 
 namespace kedge {
 
 consumer::consumer(consumer_id id, consumer_config config, cursor const& position, std::uint64_t dead_letters, instant now)
-    : dead{dead_letters}, id_{id}, config_{std::move(config)}, next_{position.next}
+    : done{position.done_messages, position.done_bytes}, dead{dead_letters}, id_{id}, config_{std::move(config)},
+      is_inbox_{config_.name.find('/') != std::string::npos}, next_{position.next}
 {
     for (auto const& p : position.pending) {
         if (config_.max_deliver && p.tries >= config_.max_deliver) {
@@ -26,7 +28,20 @@ consumer::consumer(consumer_id id, consumer_config config, cursor const& positio
     }
 }
 
-bool consumer::wants(std::string_view subject) const { return config_.filter.empty() || matches(config_.filter, subject); }
+bool consumer::wants(row const& r) const
+{
+    if (r.recipients)
+        return is_inbox_ && addressed_to(r.recipients->view(), config_.owner, config_.name) == addressed::this_node;
+    return config_.filter.empty() || matches(config_.filter, r.message->subject());
+}
+
+void consumer::skip(row const& r)
+{
+    if (!is_inbox_ || !r.recipients || addressed_to(r.recipients->view(), config_.owner, config_.name) != addressed::other_nodes)
+        return;
+    ++done.messages;
+    done.bytes += row_bytes(*r.message);
+}
 
 attachment& consumer::attach(link& at, std::uint64_t window)
 {
@@ -103,7 +118,7 @@ std::uint32_t consumer::tries(message_seq seq) const
     return at == held_.end() ? 0 : at->second.tries;
 }
 
-std::uint32_t consumer::delivered(attachment& to, message_seq seq, std::uint64_t end, instant now)
+std::uint32_t consumer::delivered(attachment& to, message_seq seq, std::uint64_t end, instant now, std::uint64_t bytes)
 {
     auto& h = held_[seq];
     if (h.tries > 0 || !ready_.empty())
@@ -113,6 +128,7 @@ std::uint32_t consumer::delivered(attachment& to, message_seq seq, std::uint64_t
     h.last = to.at->id;
     h.serial = ++serial_;
     h.end = end;
+    h.bytes = bytes;
     h.due_ms = 0;
     h.nakd = false;
     ++to.outstanding;
@@ -172,6 +188,10 @@ void consumer::finish(holds::iterator at)
         delayed_.erase({h.due_ms, at->first});
     else
         ready_.erase(at->first);
+    if (is_inbox_) {
+        ++done.messages;
+        done.bytes += h.bytes;
+    }
     held_.erase(at);
     dirty = true;
 }
@@ -301,6 +321,8 @@ cursor consumer::position(instant now) const
 {
     cursor result;
     result.next = next_;
+    result.done_messages = done.messages;
+    result.done_bytes = done.bytes;
     result.pending.reserve(held_.size() + reviving.size());
     for (auto const seq : reviving)
         if (!held_.contains(seq))
@@ -323,8 +345,10 @@ void consumer::restore_deaths(std::vector<store_request::save_cursor::death> dea
 void consumer::revive(std::vector<message_seq> const& seqs)
 {
     for (auto const seq : seqs)
-        if (held_.emplace(seq, hold{}).second)
+        if (held_.emplace(seq, hold{}).second) {
             ready_.insert(seq);
+            done.messages -= is_inbox_ && done.messages > 0;
+        }
     dirty = true;
 }
 

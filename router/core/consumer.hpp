@@ -24,6 +24,7 @@
 #include <boost/unordered/unordered_flat_map.hpp>
 
 #include "router/core/link.hpp"
+#include "router/core/mail.hpp"
 #include "router/core/tail.hpp"
 #include "router/store/store.hpp"
 
@@ -52,7 +53,17 @@ public:
 
     consumer_id id() const noexcept { return id_; }
     consumer_config const& config() const noexcept { return config_; }
-    bool wants(std::string_view subject) const;
+    bool wants(row const&) const;
+
+    /// The mail of a node: the consumer of `inbox_stream` that is named by it. No other consumer's name has a '/'.
+    bool is_inbox() const noexcept { return is_inbox_; }
+    /// As clients know it.
+    std::string_view shown_name() const noexcept { return is_inbox_ ? inbox_name : std::string_view{config_.name}; }
+    static constexpr std::string_view inbox_name = "inbox";
+    /// Of an inbox: how much of all its user's mail it is done with.
+    mail_sum done;
+    /// A row that it does not want was looked at: mail for the user's other nodes is done with.
+    void skip(row const&);
 
     // --- Links -------------------------------------------------------------------------------------------------------
     attachment& attach(link&, std::uint64_t window);
@@ -79,7 +90,7 @@ public:
     bool pending(message_seq seq) const { return held_.contains(seq); }
 
     /// Notes a delivery that ends at byte `end` of the link's outputs; returns the try's number. A new one raises `next`.
-    std::uint32_t delivered(attachment&, message_seq, std::uint64_t end, instant now);
+    std::uint32_t delivered(attachment&, message_seq, std::uint64_t end, instant now, std::uint64_t bytes = 0);
 
     /// New messages: everything below `next` was looked at. At the end of the log it follows the stream by itself.
     message_seq next() const noexcept { return next_; }
@@ -143,6 +154,7 @@ private:
         std::uint64_t end = 0;      ///< of the last delivery, in bytes of the link's outputs
         std::uint64_t due_ms = 0;   ///< delayed until then (steady); 0 = not
         bool nakd = false;
+        std::uint64_t bytes = 0;    ///< as `row_bytes`; 0 while it was not delivered since the start
     };
     using holds = boost::unordered_flat_map<message_seq, hold>;
 
@@ -156,6 +168,7 @@ private:
 
     consumer_id id_;
     consumer_config config_;
+    bool is_inbox_;
     message_seq next_;
     std::uint64_t serial_ = 0;
     holds held_;

@@ -26,6 +26,7 @@ core::core(core_config config, store_contents stored, account_store::contents ac
       keys_{std::move(accounts.keys)},
       rules_{std::move(accounts.rules)},
       bans_{std::move(accounts.bans)},
+      book_{std::move(accounts.aliases), std::move(accounts.lists)},
       admin_{std::make_unique<admin>(*this)}
 {
     for (auto& state : stored.streams) {
@@ -33,19 +34,26 @@ core::core(core_config config, store_contents stored, account_store::contents ac
         added->state = std::move(state);
         for (auto const& pattern : added->state.config.subjects)
             stream_index_.add(pattern, added.get());
+        if (added->name() == inbox_stream)
+            inbox_ = added.get();
         auto const id = added->state.id;
         streams_.emplace(id, std::move(added));
     }
     for (auto& state : stored.consumers) {
         auto const id = state.id;
         auto const key = std::pair{state.config.stream, state.config.name};
-        ++user_consumers_[state.config.owner];
         auto added = std::make_unique<consumer>(id, std::move(state.config), state.position, state.dead, now);
+        if (added->is_inbox())
+            mail_.add_inbox(added->config().owner, &added->done);
+        else
+            ++user_consumers_[added->config().owner];
         consumers_by_name_.emplace(key, added.get());
         if (added->has_deaths())
             changed_.insert(id);
         consumers_.emplace(id, std::move(added));
     }
+    for (auto const& state : stored.mail)
+        mail_.load(state);
     for (auto& state : stored.nodes) {
         auto added = std::make_unique<node>();
         added->name = state.name;
@@ -71,6 +79,7 @@ void core::set_limits(limits const& l)
     config_.limits = l;
     window_.set_bounds(window_bounds(l));
     configure_budgets();
+    retire_due_ms_ = 0;
 }
 
 std::string core::not_ready_because() const
@@ -159,7 +168,9 @@ void core::step(store_event::any e, instant now, actions& out)
             auto const waiting = std::move(creating->second);
             creations_.erase(creating);
             for (auto const& w : waiting.waiters)
-                if (auto* const l = find(w.link)) {
+                if (auto* const l = find(w.link); l && inbox_ && waiting.stream == inbox_->state.id) {
+                    inbox_refused(*l, w.what.id, failed->why, now, out);
+                } else if (l) {
                     answer_error(*l, w.what.id, failed->why, out);
                     credit(*l, w.credit);
                     answered(*l);
@@ -188,7 +199,10 @@ void core::step(store_event::any e, instant now, actions& out)
 void core::step(account_result e, instant now, actions& out)
 {
     now_ = now;
-    admin_->on_accounts(e, now, out);
+    if (book_running_ && book_running_->request == e.request)
+        book_changed(e, now, out);
+    else
+        admin_->on_accounts(e, now, out);
 }
 
 void core::arm(std::uint64_t at_ms, consumer_id id) { timers_.emplace(at_ms, id); }
@@ -216,6 +230,8 @@ void core::tick(instant now, actions& out)
         release_throttled(now, out);
     if (now.steady_ms >= second_ms_) {
         second_ms_ = now.steady_ms + 1000;
+        if (now.steady_ms >= retire_due_ms_)
+            retire_nodes(now, out);
         window_.expire(now.wall_ms, 100'000);
         measure();
         std::vector<link*> idle;
@@ -323,7 +339,7 @@ bool core::must_wait(link& l, op::any const& operation)
     }
     if (!l.throttled && over_rate(l, operation))
         throttle(l);
-    return l.stalled || l.throttled || (!l.creating.empty() && names_one_of(l.creating, operation));
+    return l.stalled || l.throttled || l.under_way || (!l.creating.empty() && names_one_of(l.creating, operation));
 }
 
 bool core::may_go_on(link const& l) const
@@ -334,14 +350,19 @@ bool core::may_go_on(link const& l) const
 
 void core::release_stalled(instant now, actions& out)
 {
-    for (auto const id : std::exchange(stalled_, {})) {
-        auto* const l = find(id);
-        if (!l || !l->stalled)
-            continue;
-        if (may_go_on(*l))
-            release_held(*l, now, out);
-        else
-            stalled_.push_back(id);
+    for (bool more = true; more;) {  // what is released may be answered at once, and let others go on
+        more = false;
+        for (auto const id : std::exchange(stalled_, {})) {
+            auto* const l = find(id);
+            if (!l || !l->stalled)
+                continue;
+            if (may_go_on(*l)) {
+                release_held(*l, now, out);
+                more = true;
+            } else {
+                stalled_.push_back(id);
+            }
+        }
     }
 }
 
@@ -380,10 +401,14 @@ void core::answer_ok(link& to, std::string const& id, actions& out)
         send(to, encode_ok(id, {}, 0, false, to.form), out);
 }
 
-bytes_ptr core::encode_error(link const& to, std::string_view id, failure const& why) const
+bytes_ptr core::encode_error(link const& to, std::string_view id, failure const& why, stream const* s, std::uint64_t n,
+                             std::vector<std::string> unknown) const
 {
     counts_.errors[static_cast<std::size_t>(why.code)].add_alone();
-    return encode(notice::error{std::string{id}, why.code, why.message, {}}, to.form);
+    notice::error what{std::string{id}, why.code, why.message, std::move(unknown)};
+    what.stream = s && n ? s->name() : std::string{};
+    what.n = n;
+    return encode(what, to.form);
 }
 
 void core::answer_error(link& to, std::string const& id, failure why, actions& out, std::vector<std::string> unknown)

@@ -31,6 +31,7 @@
 #include "router/core/consumer.hpp"
 #include "router/core/id_windows.hpp"
 #include "router/core/link.hpp"
+#include "router/core/mail.hpp"
 #include "router/core/services.hpp"
 #include "router/core/stream.hpp"
 #include "router/core/subject_index.hpp"
@@ -123,11 +124,13 @@ private:
     void open(link_id, link_event::opened&&, instant, actions&);
     void handle(link&, op::any&&, std::size_t bytes, instant, actions&);
     void hello(link&, op::hello&&, instant, actions&);
+    /// False if it was refused, which is answered then.
+    bool take_node(link&, op::hello const&, instant, actions&);
+    void welcome(link&, std::string const& id, instant, actions&);
     void subscribe(link&, op::subscribe&&, actions&);
     void unsubscribe(link&, op::unsubscribe&&, actions&);
     void ping(link&, op::ping&&, std::size_t bytes, actions&);
     void who(link&, op::who const&, actions&);
-    void refuse_later(link&, std::string const& id, std::string_view word, actions&);
     void input_ended(link&, instant, actions&);
     /// Ends the link when everything is answered (looked at at the end of the batch).
     void end_when_answered(link&, error_code, std::string message);
@@ -146,7 +149,8 @@ private:
     void answer_ok(link&, std::string const& id, actions&);
     void answer_error(link&, std::string const& id, failure, actions&, std::vector<std::string> unknown = {});
     void credit(link&, std::size_t bytes);
-    bytes_ptr encode_error(link const&, std::string_view id, failure const&) const;
+    bytes_ptr encode_error(link const&, std::string_view id, failure const&, stream const* = nullptr, std::uint64_t n = 0,
+                           std::vector<std::string> unknown = {}) const;
     void event(std::string_view subject, nlohmann::json const& body, instant, actions&);
     link* find(link_id);
     token next_token() { return static_cast<token>(++last_token_); }
@@ -156,8 +160,10 @@ private:
     // core_publish.cpp: routes, publishes, rows that arrived.
     route& route_for(std::string_view subject);
     void publish(link&, op::publish&&, std::size_t bytes, instant, actions&);
-    void publish_durable(link&, stream&, op::publish&&, std::size_t bytes, instant, actions&);
-    void refuse_publish(link&, stream*, std::string_view id, failure, std::size_t bytes, actions&);
+    /// `to`: of a post, which has no subject.
+    void publish_durable(link&, stream&, op::publish&&, std::size_t bytes, instant, actions&, std::vector<std::string> const* to = nullptr);
+    void refuse_publish(link&, stream*, std::string_view id, failure, std::size_t bytes, actions&, std::uint64_t n = 0,
+                        std::vector<std::string> unknown = {});
     void malformed(link&, op::malformed&&, std::size_t bytes, instant, actions&);
     void deliver_plain(route&, msg_view, actions&);
     void rows_arrived(store_event::rows_arrived&&, instant, actions&);
@@ -178,6 +184,10 @@ private:
     // core_consume.cpp: consumers.
     void consume(link&, op::consume&&, std::size_t bytes, instant, actions&);
     void attach(link&, consumer&, op::consume const&, instant, actions&);
+    void attach(link&, consumer&, std::uint64_t window, instant);
+    static constexpr std::uint64_t window_unless_told = 256;
+    /// What a delivery shows of a row, under that subject.
+    static msg_view view_of(stream const&, row const&, std::string_view subject);
     void consumer_created(store_event::consumer_created&&, instant, actions&);
     /// The consumer of that name is there, or is refused: what the link said of it meanwhile takes effect.
     void go_on(link&, std::string const& name, instant, actions&);
@@ -206,6 +216,42 @@ private:
     bool saved(token, std::optional<failure> const&, instant, actions&);
     void remove_consumer(consumer&, std::string_view why, instant, actions&);
     void remove_stream(stream&, instant, actions&);
+
+    // core_mail.cpp: posts, inboxes, aliases and lists, the life of nodes.
+    static std::string inbox_of(std::string_view user);
+    void post(link&, op::post&&, std::size_t bytes, instant, actions&);
+    /// Whom the post reaches, or why it is refused: by the rules, for unknown names, for a full mailbox.
+    address_book::expansion address(link const&, std::vector<std::string> const& to, message const&) const;
+    void mail_arrived(stream&, row const&, instant, actions&);
+    /// What an inbox is not done with.
+    mail_sum waiting_for(consumer const&) const;
+    /// Makes the inbox of the link's node if need be, and attaches it; then `welcome`.
+    void open_inbox(link&, op::hello&&, instant, actions&);
+    void inbox_ready(link&, consumer&, std::string const& id, instant, actions&);
+    void inbox_refused(link&, std::string const& id, failure, instant, actions&);
+    /// What the link said meanwhile takes effect at the end of the batch.
+    void go_on(link&);
+    void alias(link&, op::alias const&, instant, actions&);
+    void list(link&, op::list const&, instant, actions&);
+    bool is_user(std::string_view name) const;
+    /// A change of aliases or lists. One at a time, and none while users change: each is decided by what the one before left.
+    struct book_change {
+        link_id by{};  ///< without it nothing is changed any more
+        std::function<address_book::plan(link const&)> decide;
+        /// `why` is set if it was refused, or failed.
+        std::function<void(address_book::plan&&, actions&)> answer;
+    };
+    void change_book(book_change, instant, actions&);
+    void next_book(instant, actions&);
+    void book_changed(account_result const&, instant, actions&);
+    address_book::plan decide_list(link const&, address_book::list_change const&) const;
+    /// `$sys.node.leave`.
+    void left(node const&, std::string_view reason, instant, actions&);
+    /// The node is away and has nothing under way: forgets it, and its inbox. Returns what the store answers.
+    token remove_node(node&, std::string_view reason, instant, actions&);
+    /// The user is gone: so are those nodes that can go now; the others follow.
+    void remove_nodes_of(std::string const& user, instant, actions&);
+    void retire_nodes(instant, actions&);
 
     // core_services.cpp: services and calls.
     void serve(link&, op::serve&&, instant, actions&);
@@ -290,6 +336,7 @@ private:
     subject_index<stream*> stream_index_;
     std::uint64_t store_queue_bytes_ = 0;
     id_windows window_;
+    stream* inbox_ = nullptr;  ///< `inbox_stream`
     bytes_ptr const sys_;
 
     std::map<consumer_id, std::unique_ptr<consumer>> consumers_;
@@ -331,6 +378,17 @@ private:
     std::vector<rule> rules_;
     std::vector<account_ban> bans_;
     directory_ptr directory_;
+
+    address_book book_;
+    mailboxes mail_;
+    std::deque<book_change> book_waiting_;
+    struct book_running {
+        token request{};
+        address_book::plan plan;
+        book_change what;
+    };
+    std::optional<book_running> book_running_;
+    std::uint64_t retire_due_ms_ = 0;  ///< steady: nodes are looked through then
     std::map<std::tuple<std::string, std::string, std::string>, std::shared_ptr<access_profile const>> profiles_;  ///< by user, role, key
 
     std::unique_ptr<admin> admin_;

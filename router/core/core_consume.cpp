@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "router/core/core.hpp"
+#include "router/store/row_bytes.hpp"
 
 namespace kedge {
 
@@ -33,6 +34,8 @@ void core::consume(link& l, op::consume&& what, std::size_t bytes, instant now, 
     if (s == streams_.end())
         return refuse(error_code::unknown_stream, "there is no stream " + what.stream);
     auto& of = *s->second;
+    if (&of == inbox_)
+        return refuse(error_code::denied, "mail is read by those it is for: say hello with inbox");
     auto const in_range = [&](std::optional<std::uint64_t> value, std::uint64_t min, std::uint64_t max, std::string_view name) {
         if (!value || (*value >= min && *value <= max))
             return true;
@@ -105,14 +108,19 @@ void core::attach(link& l, consumer& c, op::consume const& what, instant now, ac
                      {error_code::exists, "consumer " + fixed.name + " exists with another " + std::string{other}}, out);
         return;
     }
-    auto& s = *streams_.at(fixed.stream);
+    auto const* const before = c.attached_to(l);
+    attach(l, c, what.window.value_or(before ? before->window : window_unless_told), now);
+    answer_ok(l, what.id, out);
+}
+
+void core::attach(link& l, consumer& c, std::uint64_t window, instant now)
+{
     if (!c.active()) {
+        auto& s = *streams_.at(c.config().stream);
         s.active.add(index_pattern(c), &c);
         ++s.attached;
     }
-    auto const* const before = c.attached_to(l);
-    c.attach(l, what.window.value_or(before ? before->window : 256));
-    answer_ok(l, what.id, out);
+    c.attach(l, window);
     c.expire(now);
     changed_.insert(c.id());
 }
@@ -125,14 +133,25 @@ void core::consumer_created(store_event::consumer_created&& e, instant now, acti
     auto const made = std::move(at->second);
     creations_.erase(at);
     auto const id = e.consumer.id;
-    ++user_consumers_[e.consumer.config.owner];
     auto added = std::make_unique<consumer>(id, std::move(e.consumer.config), e.consumer.position, e.consumer.dead, now);
     auto& c = *added;
+    if (c.is_inbox())
+        mail_.add_inbox(c.config().owner, &c.done);
+    else
+        ++user_consumers_[c.config().owner];
     consumers_by_name_.emplace(std::pair{c.config().stream, c.config().name}, &c);
     consumers_.emplace(id, std::move(added));
     counts_.consumers.set(consumers_.size());
+    if (c.is_inbox() && !nodes_.contains(c.config().name)) {  // removed meanwhile
+        out.requests.push_back(store_request::remove_consumer{next_token(), id});
+        return remove_consumer(c, "its node was removed", now, out);
+    }
     for (auto const& w : made.waiters)
         if (auto* const l = find(w.link)) {
+            if (c.is_inbox()) {
+                inbox_ready(*l, c, w.what.id, now, out);
+                continue;
+            }
             if (!l->closed && !l->finishing)
                 attach(*l, c, w.what, now, out);
             else
@@ -176,7 +195,7 @@ void core::detach(link& l, op::detach&& what, instant now, actions& out)
 void core::release(consumer& c, attachment& a, std::optional<std::uint64_t> written, instant, actions&)
 {
     auto& l = *a.at;
-    std::pair<std::string, consumer_id> const entry{c.config().name, c.id()};
+    std::pair<std::string, consumer_id> const entry{c.shown_name(), c.id()};
     if (std::find(l.former.begin(), l.former.end(), entry) == l.former.end() && l.former.size() < config_.limits.user_consumers)
         l.former.push_back(entry);
     c.release(a, written);
@@ -199,7 +218,7 @@ result<consumer*> core::consumer_at(link& l, std::string const& name, std::strin
     consumer* found = nullptr;
     for (auto const* const a : l.attachments) {
         auto const& config = a->of->config();
-        if (config.name != name || (!stream_name.empty() && streams_.at(config.stream)->name() != stream_name))
+        if (a->of->shown_name() != name || (!stream_name.empty() && streams_.at(config.stream)->name() != stream_name))
             continue;
         if (found)
             return failure{error_code::bad_request, "consumer " + name + " is attached in two streams: say which stream"};
@@ -294,21 +313,11 @@ void core::term(link& l, op::term&& what, instant, actions& out)
 void core::deliver(consumer& c, attachment& a, row const& r, instant now, actions& out)
 {
     auto& l = *a.at;
-    auto const& m = *r.message;
-    msg_view view;
-    view.subject = m.subject();
-    view.from = r.sender->view();
-    view.time_ms = r.time_ms;
-    view.stream = streams_.at(c.config().stream)->name();
-    view.seq = r.seq;
-    view.consumer = c.config().name;
-    view.pub_id = m.id();
+    auto view = view_of(*streams_.at(c.config().stream), r, r.recipients ? std::string_view{c.config().filter} : r.message->subject());
+    view.consumer = c.shown_name();
     view.tries = c.tries(r.seq) + 1;
-    view.reply_to = m.reply_to();
-    view.headers = m.headers();
-    view.body = m.body();
     send(l, encode(view, l.form), out);
-    c.delivered(a, r.seq, l.handed, now);
+    c.delivered(a, r.seq, l.handed, now, row_bytes(*r.message));
     counts_.delivered.add_alone();
     counts_.redeliveries.add_alone(view.tries > 1);
 }
@@ -318,6 +327,8 @@ void core::offer(consumer& c, row const& r, instant now, actions& out)
     // A consumer that is behind finds the row by itself; one that has read ahead of this event has had it.
     if (!c.live || r.seq < c.next())
         return;
+    if (r.recipients && !c.wants(r))
+        return c.skip(r);
     if (c.redeliver() == 0 && c.pending_count() < config_.limits.consumer_pending)
         if (auto* const a = c.next_with_room(config_.limits.link_unsent_bytes / 2)) {
             deliver(c, *a, r, now, out);
@@ -363,14 +374,21 @@ void core::pump(consumer& c, instant now, actions& out)
         if (!c.fetched.empty()) {
             auto const r = std::move(c.fetched.front());
             c.fetched.pop_front();
+            if (r.recipients && !c.wants(r)) {
+                c.skip(r);
+                c.look_from(r.seq + 1);
+                continue;
+            }
             deliver(c, *a, r, now, out);
             continue;
         }
         if (c.next() < c.fetched_to)
             c.look_from(c.fetched_to);
         row const* kept = s.newest.find(c.next());
-        for (; kept && !c.wants(kept->message->subject()); kept = s.newest.find(c.next()))
+        for (; kept && !c.wants(*kept); kept = s.newest.find(c.next())) {
+            c.skip(*kept);
             c.look_from(c.next() + 1);
+        }
         if (kept) {
             deliver(c, *a, *kept, now, out);
         } else if (c.next() > s.state.last) {
@@ -420,6 +438,8 @@ void core::rows_read(store_event::rows_read&& e, instant, actions&)
 void core::after_change(consumer& c, instant now, actions& out)
 {
     pump(c, now, out);
+    if (c.is_inbox() && c.live && c.pending_count() == 0)
+        c.done = mail_.total(c.config().owner);  // what retention took was never seen, and is done with too
     if (auto const due = c.due_ms(); due && (c.armed_ms == 0 || *due < c.armed_ms)) {
         c.armed_ms = *due;
         arm(*due, c.id());
@@ -494,7 +514,7 @@ bool core::saved(token request, std::optional<failure> const& why, instant now, 
 void core::remove_consumer(consumer& c, std::string_view why, instant now, actions& out)
 {
     auto const id = c.id();
-    auto const name = c.config().name;
+    auto const name = std::string{c.shown_name()};
     while (c.active()) {
         auto& a = *c.attachments().back();
         auto& l = *a.at;
@@ -508,8 +528,11 @@ void core::remove_consumer(consumer& c, std::string_view why, instant now, actio
                 credit(*l, w.credit);
                 answered(*l);
             }
-    --user_consumers_[c.config().owner];
-    consumers_by_name_.erase({c.config().stream, name});
+    if (c.is_inbox())
+        mail_.remove_inbox(c.config().owner, &c.done);
+    else
+        --user_consumers_[c.config().owner];
+    consumers_by_name_.erase({c.config().stream, c.config().name});
     changed_.erase(id);
     unsaved_.erase(id);
     consumers_.erase(id);
@@ -528,7 +551,7 @@ void core::remove_stream(stream& s, instant now, actions& out)
     for (auto const& pattern : s.state.config.subjects)
         stream_index_.remove(pattern, &s);
     for (auto& [request, f] : std::exchange(s.in_flight, {})) {
-        store_queue_bytes_ -= f.message->cost();
+        store_queue_bytes_ -= f.cost();
         stored(f, false);
         if (f.node) {
             --f.node->flights;

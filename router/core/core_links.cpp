@@ -54,6 +54,10 @@ void core::handle(link& l, op::any&& operation, std::size_t bytes, instant now, 
         ack(l, std::move(*what), bytes, now, out);
         return;
     }
+    if (auto* const what = std::get_if<op::post>(&operation)) {
+        post(l, std::move(*what), bytes, now, out);
+        return;
+    }
     if (auto* const what = std::get_if<op::consume>(&operation)) {
         consume(l, std::move(*what), bytes, now, out);
         return;
@@ -88,8 +92,6 @@ void core::handle(link& l, op::any&& operation, std::size_t bytes, instant now, 
         who(l, *q, out);
     } else if (std::holds_alternative<op::quit>(operation)) {
         input_ended(l, now, out);
-    } else if (auto const* const p = std::get_if<op::post>(&operation)) {
-        refuse_later(l, std::string{p->message->id()}, "post", out);
     } else if (auto* const c = std::get_if<op::call>(&operation)) {
         call(l, std::move(*c), now, out);
     } else if (auto const* const r = std::get_if<op::reply>(&operation)) {
@@ -99,71 +101,73 @@ void core::handle(link& l, op::any&& operation, std::size_t bytes, instant now, 
     } else if (auto const* const us = std::get_if<op::unserve>(&operation)) {
         unserve(l, *us, now, out);
     } else if (auto const* const al = std::get_if<op::alias>(&operation)) {
-        refuse_later(l, al->id, "alias", out);
+        alias(l, *al, now, out);
     } else if (auto const* const li = std::get_if<op::list>(&operation)) {
-        refuse_later(l, li->id, "list", out);
+        list(l, *li, now, out);
     }
-}
-
-void core::refuse_later(link& l, std::string const& id, std::string_view word, actions& out)
-{
-    answer_error(l, id, {error_code::unknown_op, "this server does not serve '" + std::string{word} + "'"}, out);
 }
 
 void core::hello(link& l, op::hello&& what, instant now, actions& out)
 {
-    if (what.inbox) {
-        if (what.node.empty())
-            answer_error(l, what.id, {error_code::bad_request, "inbox needs a node"}, out);
-        else
-            refuse_later(l, what.id, "inbox", out);
-        return;
-    }
+    if (what.inbox && what.node.empty())
+        return answer_error(l, what.id, {error_code::bad_request, "inbox needs a node"}, out);
+    if (what.inbox)
+        if (auto decision = l.access->may_subscribe(inbox_of(l.who->user)); !decision.allowed)
+            return answer_error(l, what.id, {error_code::denied, std::move(decision.why)}, out);
     l.keepalive = what.keepalive;
-    if (!what.node.empty()) {
-        auto const name = l.who->user + "/" + what.node;
-        auto at = nodes_.find(name);
-        if (at == nodes_.end()) {
-            auto& count = user_nodes_[l.who->user];
-            if (count >= config_.limits.user_nodes) {
-                node* idlest = nullptr;
-                for (auto const& [key, n] : nodes_)
-                    if (n->user == l.who->user && !n->at && n->flights == 0 && (!idlest || n->seen_ms < idlest->seen_ms))
-                        idlest = n.get();
-                if (!idlest || idlest->seen_ms + config_.limits.node_idle_ms > now.wall_ms) {
-                    answer_error(l, what.id,
-                                 {error_code::quota, "user " + l.who->user + " has " + std::to_string(count) + " nodes already"}, out);
-                    return;
-                }
-                auto const gone = idlest->name;
-                out.requests.push_back(store_request::remove_node{next_token(), gone});
-                window_.forget(gone);
-                std::erase_if(stored_, [&](auto const& told) { return told.first == idlest; });
-                nodes_.erase(gone);
-                --count;
+    if (!what.node.empty() && !take_node(l, what, now, out))
+        return;
+    if (what.inbox)
+        open_inbox(l, std::move(what), now, out);
+    else
+        welcome(l, what.id, now, out);
+}
+
+bool core::take_node(link& l, op::hello const& what, instant now, actions& out)
+{
+    auto const name = l.who->user + "/" + what.node;
+    auto at = nodes_.find(name);
+    if (at == nodes_.end()) {
+        auto const count = user_nodes_[l.who->user];
+        if (count >= config_.limits.user_nodes) {
+            node* idlest = nullptr;
+            for (auto const& [key, n] : nodes_)
+                if (n->user == l.who->user && !n->at && n->flights == 0 && (!idlest || n->seen_ms < idlest->seen_ms))
+                    idlest = n.get();
+            if (!idlest || idlest->seen_ms + config_.limits.node_idle_ms > now.wall_ms) {
+                answer_error(l, what.id,
+                             {error_code::quota, "user " + l.who->user + " has " + std::to_string(count) + " nodes already"}, out);
+                return false;
             }
-            ++count;
-            auto added = std::make_unique<node>();
-            added->name = name;
-            added->user = l.who->user;
-            at = nodes_.emplace(name, std::move(added)).first;
-            counts_.nodes.set(nodes_.size());
+            remove_node(*idlest, "retired", now, out);
         }
-        auto& n = *at->second;
-        if (n.at)
-            end(*n.at, error_code::replaced, "a later link has taken the node " + name, "replaced", now, out);
-        n.at = &l;
-        n.seen_ms = now.wall_ms;
-        l.node = &n;
-        l.sender = shared_bytes::copy_of(name);
-        out.requests.push_back(store_request::put_node{name, now.wall_ms});
+        ++user_nodes_[l.who->user];
+        auto added = std::make_unique<node>();
+        added->name = name;
+        added->user = l.who->user;
+        at = nodes_.emplace(name, std::move(added)).first;
+        counts_.nodes.set(nodes_.size());
     }
+    auto& n = *at->second;
+    if (n.at)
+        end(*n.at, error_code::replaced, "a later link has taken the node " + name, "replaced", now, out);
+    n.at = &l;
+    n.seen_ms = now.wall_ms;
+    l.node = &n;
+    l.sender = shared_bytes::copy_of(name);
+    out.requests.push_back(store_request::put_node{name, now.wall_ms});
+    return true;
+}
+
+void core::welcome(link& l, std::string const& id, instant now, actions& out)
+{
+    auto const node = l.node ? l.node->name.substr(l.who->user.size() + 1) : std::string{};
     notice::welcome hi;
-    hi.id = what.id;
+    hi.id = id;
     hi.server = config_.server_name;
     hi.session = l.who->session;
     hi.user = l.who->user;
-    hi.node = what.node;
+    hi.node = node;
     hi.role = l.who->role;
     hi.servers = config_.servers;
     hi.max_body = config_.limits.body_bytes;
@@ -175,8 +179,10 @@ void core::hello(link& l, op::hello&& what, instant now, actions& out)
             if (auto const s = streams_.find(p.stream); s != streams_.end() && p.stored)
                 hi.last.emplace(s->second->name(), p.stored);
     send(l, hi, out);
-    if (l.node)
-        event("$sys.node.join", {{"user", l.who->user}, {"node", what.node}}, now, out);
+    if (l.node) {
+        l.joined = true;
+        event("$sys.node.join", {{"user", l.who->user}, {"node", node}}, now, out);
+    }
 }
 
 void core::subscribe(link& l, op::subscribe&& what, actions& out)
@@ -318,8 +324,10 @@ void core::let_go(link& l, std::string_view leave_reason, std::optional<std::uin
         n->at = nullptr;
         n->seen_ms = now.wall_ms;
         out.requests.push_back(store_request::put_node{n->name, now.wall_ms});
-        event("$sys.node.leave",
-              {{"user", n->user}, {"node", n->name.substr(n->user.size() + 1)}, {"reason", leave_reason}}, now, out);
+        if (std::exchange(l.joined, false))
+            left(*n, leave_reason, now, out);
+        if (auto const* const user = directory_->find_user(n->user); user && user->removed)
+            remove_nodes_of(n->user, now, out);
     }
 }
 

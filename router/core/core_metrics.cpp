@@ -86,6 +86,10 @@ void core::measure()
     counts_.dead_letters_kept.set(dead);
 
     counts_.nodes.set(nodes_.size());
+    counts_.inboxes.set(mail_.inboxes());
+    counts_.aliases.set(book_.aliases().size());
+    counts_.lists.set(book_.lists().size());
+    counts_.book_changes_waiting.set(book_waiting_.size());
     counts_.remembered_ids.set(window_.size());
     counts_.users.set(directory_->users().size());
     counts_.keys.set(directory_->keys().size());

@@ -40,6 +40,17 @@ std::uint64_t digest_of(message const& m)
     return hash;
 }
 
+/// The same for posts: what was named counts, in any order; whom it leads to may change between two tries.
+std::uint64_t digest_of(message const& m, std::vector<std::string> to)
+{
+    std::sort(to.begin(), to.end());
+    to.erase(std::unique(to.begin(), to.end()), to.end());
+    auto hash = digest_of(m);
+    for (auto const& name : to)
+        hash = XXH3_64bits_withSeed(name.data(), name.size(), hash);
+    return hash;
+}
+
 std::string sentence_with_n(std::string const& stream, std::uint64_t n, std::string const& text)
 {
     return n ? stream + " n " + std::to_string(n) + ": " + text : text;
@@ -140,7 +151,7 @@ void core::publish(link& l, op::publish&& what, std::size_t bytes, instant now, 
         auto const decision = l.access->may_publish(subject);
         if (!decision.allowed) {
             l.last_route = nullptr;
-            refuse_publish(l, to->of, what.message->id(), {error_code::denied, decision.why}, bytes, out);
+            refuse_publish(l, to->of, what.message->id(), {error_code::denied, decision.why}, bytes, out, what.n);
             return;
         }
         l.last_route = to;
@@ -149,7 +160,7 @@ void core::publish(link& l, op::publish&& what, std::size_t bytes, instant now, 
     }
     if (what.n && !l.node) {
         refuse_publish(l, to->of, {}, {error_code::bad_request, "a publish with n needs a node: say hello with one first"}, bytes,
-                       out);
+                       out, what.n);
         return;
     }
     if (to->of) {
@@ -158,7 +169,7 @@ void core::publish(link& l, op::publish&& what, std::size_t bytes, instant now, 
     }
     if (what.n) {
         refuse_publish(l, nullptr, {}, {error_code::bad_request, "a publish with n needs a stream, and none stores " + std::string{subject}},
-                       bytes, out);
+                       bytes, out, what.n);
         return;
     }
     if (draining_) {
@@ -235,9 +246,10 @@ void core::answer_slot(link_id id, stream_id of, token request, bytes_ptr answer
     flush_answers(*l, *turn, out);
 }
 
-void core::refuse_publish(link& l, stream* s, std::string_view id, failure why, std::size_t bytes, actions& out)
+void core::refuse_publish(link& l, stream* s, std::string_view id, failure why, std::size_t bytes, actions& out, std::uint64_t n,
+                          std::vector<std::string> unknown)
 {
-    auto answer = encode_error(l, id, why);
+    auto answer = encode_error(l, id, why, s, n, std::move(unknown));
     if (s) {
         if (sticks_to_stream(why.code))
             answers_for(l, s->state.id).stuck = why.code;
@@ -251,7 +263,7 @@ void core::refuse_publish(link& l, stream* s, std::string_view id, failure why, 
 void core::malformed(link& l, op::malformed&& what, std::size_t bytes, instant now, actions& out)
 {
     bool const ends = ends_link(what.why.code);
-    auto* const s = what.subject.empty() || ends ? nullptr : stream_of(what.subject);
+    auto* const s = ends ? nullptr : what.post ? inbox_ : what.subject.empty() ? nullptr : stream_of(what.subject);
     auto const message = what.why.message;
     auto const code = what.why.code;
     refuse_publish(l, s, what.id, std::move(what.why), bytes, out);
@@ -270,12 +282,13 @@ std::uint64_t core::wait_for(link& l, stream_id id, token request, std::uint64_t
 
 // --- Durable publishes -----------------------------------------------------------------------------------------------
 
-void core::publish_durable(link& l, stream& s, op::publish&& what, std::size_t bytes, instant now, actions& out)
+void core::publish_durable(link& l, stream& s, op::publish&& what, std::size_t bytes, instant now, actions& out,
+                           std::vector<std::string> const* to)
 {
     auto const id = what.message->id();
     auto const sid = s.state.id;
     auto const refuse = [&](error_code code, std::string text) {
-        refuse_publish(l, &s, id, {code, sentence_with_n(s.name(), what.n, text)}, bytes, out);
+        refuse_publish(l, &s, id, {code, sentence_with_n(s.name(), what.n, text)}, bytes, out, what.n);
     };
     if (auto const* const turn = l.answers_of(sid); turn && turn->stuck)
         return refuse(*turn->stuck, "an earlier publish to " + s.name() + " failed: send a ping, then all that was not answered ok again");
@@ -286,7 +299,7 @@ void core::publish_durable(link& l, stream& s, op::publish&& what, std::size_t b
 
     std::uint64_t digest = 0;
     if (l.node && !id.empty()) {
-        digest = digest_of(*what.message);
+        digest = to ? digest_of(*what.message, *to) : digest_of(*what.message);
         if (auto const* const known = window_.find(l.node->name, id, now.wall_ms)) {
             if (known->digest != digest || known->stream != sid)
                 return refuse(error_code::exists, "the id " + std::string{id} + " was used for another message");
@@ -318,6 +331,14 @@ void core::publish_durable(link& l, stream& s, op::publish&& what, std::size_t b
     }
     if (auto why = over_stored_bytes(l, s, *what.message); !why.empty())
         return refuse(error_code::quota, std::move(why));
+    bytes_ptr recipients;
+    if (to) {
+        auto whom = address(l, *to, *what.message);
+        if (whom.why)
+            return refuse_publish(l, &s, id, std::move(*whom.why), bytes, out, 0, std::move(whom.unknown));
+        recipients = shared_bytes::copy_of(whom.recipients);
+        mail_.sent(whom.recipients, row_bytes(*what.message));
+    }
     auto epoch = s.epoch;
     if (progress) {
         // Behind what is under way, also of an earlier link of the node: it must not be stored if that is not.
@@ -335,9 +356,10 @@ void core::publish_durable(link& l, stream& s, op::publish&& what, std::size_t b
         if (progress && std::exchange(progress->epoch, epoch) != epoch)
             progress->resent = 0;
     }
-    store_queue_bytes_ += what.message->cost();
+    auto& f = s.in_flight.emplace(request, stream::flight{l.id, l.node, what.message, what.n, digest, epoch, {}, nullptr, recipients}).first->second;
+    storing(s, f, l);
+    store_queue_bytes_ += f.cost();
     counts_.store_queue_bytes.set(store_queue_bytes_);
-    storing(s, s.in_flight.emplace(request, stream::flight{l.id, l.node, what.message, what.n, digest, epoch, {}}).first->second, l);
 
     store_request::append append;
     append.request = request;
@@ -349,7 +371,24 @@ void core::publish_durable(link& l, stream& s, op::publish&& what, std::size_t b
     append.n = what.n;
     append.digest = digest;
     append.message = std::move(what.message);
+    append.recipients = std::move(recipients);
     out.appends.push_back(std::move(append));
+}
+
+msg_view core::view_of(stream const& s, row const& r, std::string_view subject)
+{
+    auto const& m = *r.message;
+    msg_view view;
+    view.subject = subject;
+    view.from = r.sender->view();
+    view.time_ms = r.time_ms;
+    view.stream = s.name();
+    view.seq = r.seq;
+    view.pub_id = m.id();
+    view.reply_to = m.reply_to();
+    view.headers = m.headers();
+    view.body = m.body();
+    return view;
 }
 
 void core::rows_arrived(store_event::rows_arrived&& e, instant now, actions& out)
@@ -368,30 +407,25 @@ void core::rows_arrived(store_event::rows_arrived&& e, instant now, actions& out
         s.state.bytes += row_bytes(m);
         counts_.published_durable.add_alone();
 
-        if (auto& to = route_for(m.subject()); !to.links.empty() || !to.groups.empty()) {
-            msg_view view;
-            view.subject = m.subject();
-            view.from = row.sender->view();
-            view.time_ms = row.time_ms;
-            view.stream = s.name();
-            view.seq = row.seq;
-            view.pub_id = m.id();
-            view.reply_to = m.reply_to();
-            view.headers = m.headers();
-            view.body = m.body();
-            deliver_plain(to, view, out);
-        }
-        if (s.attached) {
+        if (s.attached)
             s.newest.push(row, config_.limits.tail_bytes);
-            s.active.match(m.subject(), [&](consumer* c) { offer(*c, row, now, out); });
+        if (row.recipients) {
+            mail_arrived(s, row, now, out);
+        } else {
+            if (auto& to = route_for(m.subject()); !to.links.empty() || !to.groups.empty())
+                deliver_plain(to, view_of(s, row, m.subject()), out);
+            if (s.attached)
+                s.active.match(m.subject(), [&](consumer* c) { offer(*c, row, now, out); });
         }
 
         auto const flight = arrival.origin == token::none ? s.in_flight.end() : s.in_flight.find(arrival.origin);
         if (flight == s.in_flight.end())
             continue;
         auto& f = flight->second;
-        store_queue_bytes_ -= f.message->cost();
+        store_queue_bytes_ -= f.cost();
         stored(f, true);
+        if (f.recipients)
+            mail_.not_sent(f.recipients->view(), row_bytes(m));  // it counts as arrived
         if (f.node) {
             --f.node->flights;
             if (!m.id().empty()) {
@@ -440,8 +474,10 @@ void core::append_failed(store_event::append_failed&& e, instant, actions& out)
         return;
     auto f = std::move(flight->second);
     s.in_flight.erase(flight);
-    store_queue_bytes_ -= f.message->cost();
+    store_queue_bytes_ -= f.cost();
     stored(f, false);
+    if (f.recipients)
+        mail_.not_sent(f.recipients->view(), row_bytes(*f.message));
     counts_.store_queue_bytes.set(store_queue_bytes_);
     if (f.epoch == s.epoch) {
         ++s.epoch;
@@ -474,7 +510,7 @@ void core::append_failed(store_event::append_failed&& e, instant, actions& out)
         if (sticks_to_stream(e.why.code))
             answers_for(*l, e.stream).stuck = e.why.code;
         failure const why{e.why.code, sentence_with_n(s.name(), f.n, e.why.message)};
-        answer_slot(to, e.stream, request, encode_error(*l, f.message->id(), why), out);
+        answer_slot(to, e.stream, request, encode_error(*l, f.message->id(), why, &s, f.n), out);
     };
     tell(f.link, e.request);
     for (auto const& w : f.same)

@@ -49,6 +49,8 @@ struct link {
     /// them waits in `held`, and so does everything while the outbox is full. `held` is bounded by the link's credit, which
     /// has not been given back.
     std::vector<std::string> creating;
+    bool under_way = false;      ///< a `hello` with inbox, `alias` or `list`: all that is said later waits for it
+    bool joined = false;         ///< `$sys.node.join` was told
     bool stalled = false;        ///< by a full outbox or by too much that is unanswered, until half of it is gone
     std::deque<link_event::operation> held;
     std::size_t held_bytes = 0;

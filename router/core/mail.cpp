@@ -198,18 +198,20 @@ address_book::expansion address_book::expand(std::vector<std::string> const& to,
             refuse(error_code::denied, "only " + std::string{list.who == account_list::posting::owners ? "its owners" : "its members"} +
                                            " may post to @" + list.name);
         if (found.why)
-            return found;
+            break;
         for (auto const& member : list.members)
             take(member, at->depth + 1, at->asked);
     }
-    if (found.why)
-        return found;
     if (lists.looked_at > names_looked_at_max)
         refuse(error_code::quota, "the lists lead to more than " + std::to_string(names_looked_at_max) + " names");
-    else if (!found.unknown.empty())
-        found.why = unknown_names(found.unknown);
-    if (found.why)
+    if (found.why) {
+        found.unknown.clear();
         return found;
+    }
+    if (!found.unknown.empty()) {
+        found.why = unknown_names(found.unknown);
+        return found;
+    }
 
     auto const once = [](std::vector<std::string_view>& names) {
         std::sort(names.begin(), names.end());

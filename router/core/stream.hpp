@@ -39,6 +39,10 @@ struct stream {
         };
         std::vector<waiter> same;
         struct user_budget* budget = nullptr;  ///< in which it counts; null = in none
+        bytes_ptr recipients = nullptr;        ///< of a post
+
+        /// In memory, until it is stored.
+        std::size_t cost() const noexcept { return message->cost() + (recipients ? recipients->size() : 0); }
     };
     boost::unordered_flat_map<token, flight> in_flight;
 
