@@ -150,6 +150,8 @@ std::vector<refusal_row> make_refusal_rows()
         {R"({"op":"call","id":"1","subject":"c","timeout_ms":0})", "1", bad_request, "\"timeout_ms\" must be"},
         {R"({"op":"serve","id":"1","service":"a","version":"1"})", "1", bad_request, "\"methods\" is missing"},
         {R"({"op":"serve","id":"1","service":"a","version":"1","methods":["a b"]})", "1", bad_request, "\"methods\" must be"},
+        {R"({"op":"serve","id":"1","service":"a","version":"1","methods":[)" + repeated(257, "\"m\"") + "]}", "1", bad_request,
+         "\"methods\" must be a list of at most 256"},
         {R"({"op":"unserve","id":"1"})", "1", bad_request, "\"service\" is missing"},
         {R"({"op":"reply"})", "", bad_request, "\"call\" is missing"},
         {R"({"op":"reply","call":"c","error":"no"})", "", bad_request, "\"error\" must be an object"},
