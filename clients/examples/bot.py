@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""A bot in Python, with stock ssh and the standard library: answers each message of a stream, once, whatever happens to the server
-or to it.
+"""A bot in Python, with stock ssh and the standard library: answers each message of a stream, once, whatever happens to the
+server or to it.
 
     bot.py HOST SSH_CONFIG NODE [STREAM [SUBJECT]]
 
 HOST and SSH_CONFIG are ssh's (`ssh -F SSH_CONFIG HOST`), NODE is the bot's durable name: as consumer NODE of STREAM (WORK) it
-publishes an answer to each message on SUBJECT (answers.NODE) under the id NODE-SEQ, and acknowledges when the answer is stored. What
-was not acknowledged comes again, and an answer that was stored is not stored twice under its id. Ends with SIGTERM.
+publishes an answer to each message on SUBJECT (answers.NODE) under the id NODE-SEQ, and acknowledges when the answer is stored.
+What was not acknowledged comes again, and an answer that was stored is not stored twice under its id. Ends with SIGTERM.
 """
 import json
 import subprocess
@@ -31,7 +31,8 @@ def one_link(host, config, node, stream="WORK", subject=None):
             for line in ssh.stdout:
                 heard = json.loads(line)
                 if heard["op"] == "msg":
-                    say("pub", id=f"{node}-{heard['seq']}", subject=subject or f"answers.{node}", data=work(heard.get("data", "something that is no text")))
+                    body = heard.get("data", "something that is no text")
+                    say("pub", id=f"{node}-{heard['seq']}", subject=subject or f"answers.{node}", data=work(body))
                 elif heard["op"] == "ok" and heard.get("id", "").startswith(node + "-"):
                     say("ack", consumer=node, seq=int(heard["id"].rpartition("-")[2]))
                 elif heard["op"] in ("error", "bye"):

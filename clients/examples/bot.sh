@@ -11,6 +11,7 @@ fifo=$(mktemp -u) && mkfifo -m 600 "$fifo" || exit 1
 trap 'rm -f "$fifo"' EXIT
 trap 'kill "$!" 2>/dev/null; exit 0' INT TERM
 while :; do
+    # shellcheck disable=SC2094 # a pipe in both directions is what the fifo is for
     ssh -F "$config" -o BatchMode=yes -s "$host" kedge-json <"$fifo" | {
         exec 3>"$fifo"
         say() { printf '%s\n' "$1" >&3; } # not echo: it would take the backslashes of JSON for its own

@@ -50,7 +50,8 @@ std::uint64_t client::last_stored(std::string const& stream) const { return impl
 void client::subscribe(std::string pattern, message_handler handler, done_handler done, std::string group)
 {
     unsubscribe(pattern, group);
-    impl_->subscriptions.push_back(std::make_shared<client_lib::subscription>(client_lib::subscription{pattern, group, std::move(handler)}));
+    impl_->subscriptions.push_back(
+        std::make_shared<client_lib::subscription>(client_lib::subscription{pattern, group, std::move(handler)}));
     impl_->ask(op::subscribe{{}, std::move(pattern), std::move(group)}, std::move(done));
 }
 
@@ -77,7 +78,8 @@ void client::consume(std::string stream, std::string consumer, message_handler h
         what.max_deliver = o.max_deliver;
     std::erase_if(impl_->attachments, [&](auto const& a) { return a->stream == stream && a->consumer == consumer; });
     impl_->attachments.push_back(
-        std::make_shared<client_lib::attachment>(client_lib::attachment{std::move(stream), std::move(consumer), std::move(handler)}));
+        std::make_shared<client_lib::attachment>(
+            client_lib::attachment{std::move(stream), std::move(consumer), std::move(handler)}));
     impl_->ask(std::move(what), std::move(done));
 }
 

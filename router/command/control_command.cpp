@@ -151,7 +151,8 @@ private:
         if (sent_ || !subscribed_ || !gathered_ || !body_.whole())
             return;
         if (settings_.group.empty() && expected_.empty() && !settings_.expect)
-            return fail(complaint("no bot is connected: none is a node named control or control-… (--expect N waits for others)",
+            return fail(complaint("no bot is connected: none is a node named control or control-… (--expect N waits for "
+                                  "others)",
                                   environment_),
                         fx);
         sent_ = true;

@@ -5,6 +5,8 @@
 #include "router/command/units.hpp"
 #include "router/protocol/names.hpp"
 
+#include <array>
+
 namespace kedge::grammar {
 namespace {
 
@@ -103,33 +105,34 @@ void add_inbox(tree& t)
 void add_call(tree& t)
 {
     auto s = std::make_shared<call_settings>();
-    auto words = std::make_shared<std::vector<std::string>>();
+    auto words = std::make_shared<std::array<std::string, 3>>();
     auto timeout = std::make_shared<std::string>();
     auto* app = example(add(&t.root, "call", "Ask a service, or whoever subscribes to a subject, and print the answer"),
                         "kedge call time now Europe/Oslo\n"
                         "kedge call image shrink - <in.png >out.png --raw\n"
                         "kedge call --subject sensors.attic 'how warm?' --timeout 2s");
-    values(app, "words", "WORDS", *words,
-           "SERVICE METHOD [TEXT], or with --subject just [TEXT]; '-' is all of standard input");
+    auto* first = value(app, "service", "SERVICE", (*words)[0], "The service; with --subject the TEXT stands here");
+    auto* second = value(app, "method", "METHOD", (*words)[1], "The method");
+    auto* third = value(app, "text", "TEXT", (*words)[2], "The argument; '-' is all of standard input");
     value(app, "--subject", "SUBJECT", s->subject, "Ask who subscribes here, instead of a service", check_subject);
     value(app, "--timeout", "TIME", *timeout, "How long to wait for the answer (5s)", check_timeout);
     auto* json = app->add_flag("--json", s->json, "Print the answer as a line of JSON");
     app->add_flag("--raw", s->raw, "Print the answer as it is, without an end of line of ours")->excludes(json);
-    app->final_callback([&t, s, words, timeout] {
-        std::size_t const names = s->subject.empty() ? 2 : 0;
-        if (words->size() < names)
+    app->final_callback([&t, s, words, timeout, first, second, third] {
+        bool const by_subject = !s->subject.empty();
+        if (by_subject && second->count() != 0)
+            throw CLI::ValidationError{"with --subject the text is the one argument: put it in quotes"};
+        if (!by_subject && second->count() == 0)
             throw CLI::RequiredError{"SERVICE and METHOD, or --subject,"};
-        if (words->size() > names + 1)
-            throw CLI::ValidationError{"the text is one argument: put it in quotes"};
-        if (names != 0) {
+        if (!by_subject) {
             s->service = (*words)[0];
             s->method = (*words)[1];
             for (auto const& name : {s->service, s->method})
                 if (auto const why = check_name(name); !why.empty())
                     throw CLI::ValidationError{"'" + printable(name) + "' is " + why};
         }
-        if (words->size() > names)
-            s->text = words->back();
+        if (auto const* const text = by_subject ? first : third; text->count() != 0)
+            s->text = (*words)[by_subject ? 0 : 2];
         s->timeout_ms = parse_duration_ms(*timeout).value_or(0);
         t.chosen = [s](command_environment const& e) { return make_call(*s, e); };
     });

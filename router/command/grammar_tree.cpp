@@ -114,7 +114,8 @@ CLI::Option* repeated(CLI::Option* option, char const* name)
     // An option takes one value each time; only a positional argument takes what follows.
     if (std::string_view{name}.starts_with("-"))
         return option->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)->allow_extra_args(false);
-    return option->expected(1, 100'000);
+    // Of so many CLI11 says "…" in the usage; of fewer, how many.
+    return option->expected(1, CLI::detail::expected_max_vector_size);
 }
 
 CLI::Option* one_of(tree& t, CLI::Option* option, std::vector<std::string> words)
