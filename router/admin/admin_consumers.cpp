@@ -30,6 +30,8 @@ nlohmann::json admin::describe(consumer const& c) const
             {"lag", lag},
             {"links", c.links()},
             {"dead", c.dead},
+            {"paused", c.config().paused},
+            {"backoff_ms", c.config().backoff_ms},
             {"ack_wait_ms", c.config().ack_wait_ms},
             {"max_deliver", c.config().max_deliver}};
 }
@@ -69,6 +71,85 @@ void admin::consumer_show(caller from, nlohmann::json const& args, instant, acti
     if (auto const* const c = consumer_named(args, why))
         return done(from, describe(*c), out);
     refuse(from, why, out);
+}
+
+void admin::edit_consumer(caller from, consumer const& c, consumer_config config, actions& out)
+{
+    auto const request = core_.next_token();
+    auto const id = c.id();
+    ask_store(from, request, store_request::edit_consumer{request, id, config},
+              when_done(from, [this, id, config](instant, actions&) {
+                  auto const at = core_.consumers_.find(id);
+                  if (at == core_.consumers_.end())
+                      return nlohmann::json::object();
+                  at->second->set_config(config);
+                  core_.changed_.insert(id);
+                  return describe(*at->second);
+              }),
+              out);
+}
+
+void admin::consumer_edit(caller from, nlohmann::json const& args, instant, actions& out)
+{
+    constexpr std::size_t backoff_max = 32;
+    std::string why;
+    auto const* const c = consumer_named(args, why);
+    if (!c)
+        return refuse(from, why, out);
+    auto config = c->config();
+    auto const& l = core_.config_.limits;
+    config.ack_wait_ms = args.value("ack_wait_ms", config.ack_wait_ms);
+    config.max_deliver = args.value("max_deliver", config.max_deliver);
+    config.backoff_ms = args.value("backoff_ms", config.backoff_ms);
+    if (config.ack_wait_ms < l.ack_wait_ms_min || config.ack_wait_ms > l.ack_wait_ms_max)
+        return refuse(from, "ack_wait_ms must be from " + std::to_string(l.ack_wait_ms_min) + " to " + std::to_string(l.ack_wait_ms_max), out);
+    if (config.backoff_ms.size() > backoff_max)
+        return refuse(from, "there may be " + std::to_string(backoff_max) + " waits of backoff at most", out);
+    for (auto const wait : config.backoff_ms)
+        if (wait > l.nak_delay_ms_max)
+            return refuse(from, "a wait of backoff must be at most " + std::to_string(l.nak_delay_ms_max) + " ms", out);
+    edit_consumer(from, *c, std::move(config), out);
+}
+
+void admin::consumer_pause(caller from, nlohmann::json const& args, instant, actions& out)
+{
+    std::string why;
+    auto const* const c = consumer_named(args, why);
+    if (!c)
+        return refuse(from, why, out);
+    auto config = c->config();
+    config.paused = true;
+    edit_consumer(from, *c, std::move(config), out);
+}
+
+void admin::consumer_resume(caller from, nlohmann::json const& args, instant, actions& out)
+{
+    std::string why;
+    auto const* const c = consumer_named(args, why);
+    if (!c)
+        return refuse(from, why, out);
+    auto config = c->config();
+    config.paused = false;
+    edit_consumer(from, *c, std::move(config), out);
+}
+
+nlohmann::json admin::message_json(message const& m)
+{
+    nlohmann::json data{{"subject", m.subject()}};
+    if (!m.id().empty())
+        data["pub_id"] = m.id();
+    if (!m.reply_to().empty())
+        data["reply_to"] = m.reply_to();
+    if (!m.headers().empty())
+        data["headers"] = nlohmann::json::parse(m.headers());
+    if (valid_utf8(m.body())) {
+        data["data"] = m.body();
+    } else {
+        std::string text(base64_size(m.body().size()), '\0');
+        base64_encode(m.body(), text.data());
+        data["data64"] = std::move(text);
+    }
+    return data;
 }
 
 void admin::consumer_remove(caller from, nlohmann::json const& args, instant, actions& out)
@@ -150,15 +231,7 @@ void admin::dead_show(caller from, nlohmann::json const& args, instant, actions&
             auto const& letter = listed.letters.front();
             auto const& m = *letter.stored.message;
             auto data = letter_json(letter);
-            if (!m.headers().empty())
-                data["headers"] = nlohmann::json::parse(m.headers());
-            if (valid_utf8(m.body()))
-                data["data"] = m.body();
-            else {
-                std::string text(base64_size(m.body().size()), '\0');
-                base64_encode(m.body(), text.data());
-                data["data64"] = std::move(text);
-            }
+            data.update(message_json(m));
             done(from, std::move(data), o);
         },
         out);
@@ -247,6 +320,8 @@ void admin::replay(caller from, consumer& c, std::vector<message_seq> seqs, std:
                 auto& revived = *at->second;
                 revived.reviving.clear();
                 revived.revive(seqs);
+                if (revived.is_inbox())
+                    core_.mail_.undone(revived.config().owner);
                 revived.dead -= std::min<std::uint64_t>(revived.dead, seqs.size());
                 core_.changed_.insert(id);
             }

@@ -192,13 +192,13 @@ void core::detach(link& l, op::detach&& what, instant now, actions& out)
     answer_ok(l, what.id, out);
 }
 
-void core::release(consumer& c, attachment& a, std::optional<std::uint64_t> written, instant, actions&)
+void core::release(consumer& c, attachment& a, std::optional<std::uint64_t> written, instant now, actions&)
 {
     auto& l = *a.at;
     std::pair<std::string, consumer_id> const entry{c.shown_name(), c.id()};
     if (std::find(l.former.begin(), l.former.end(), entry) == l.former.end() && l.former.size() < config_.limits.user_consumers)
         l.former.push_back(entry);
-    c.release(a, written);
+    c.release(a, written, now);
     if (!c.active()) {
         auto& s = *streams_.at(c.config().stream);
         s.active.remove(index_pattern(c), &c);
@@ -322,14 +322,24 @@ void core::deliver(consumer& c, attachment& a, row const& r, instant now, action
     counts_.redeliveries.add_alone(view.tries > 1);
 }
 
+bool core::paused(consumer const& c) const
+{
+    return c.config().paused || streams_.at(c.config().stream)->state.config.paused;
+}
+
 void core::offer(consumer& c, row const& r, instant now, actions& out)
 {
     // A consumer that is behind finds the row by itself; one that has read ahead of this event has had it.
-    if (!c.live || r.seq < c.next())
+    if (!c.live)
         return;
+    if (r.seq < c.next()) {
+        if (c.is_inbox())
+            changed_.insert(c.id());  // the sum of its user's mail has grown by what it is done with
+        return;
+    }
     if (r.recipients && !c.wants(r))
         return c.skip(r);
-    if (c.redeliver() == 0 && c.pending_count() < config_.limits.consumer_pending)
+    if (!paused(c) && c.redeliver() == 0 && c.pending_count() < config_.limits.consumer_pending)
         if (auto* const a = c.next_with_room(config_.limits.link_unsent_bytes / 2)) {
             deliver(c, *a, r, now, out);
             if (c.armed_ms == 0)
@@ -342,7 +352,7 @@ void core::offer(consumer& c, row const& r, instant now, actions& out)
 
 void core::pump(consumer& c, instant now, actions& out)
 {
-    if (c.fetching || !c.active())
+    if (c.fetching || !c.active() || paused(c))
         return;
     auto& s = *streams_.at(c.config().stream);
     auto const ask = [&](store_request::any request, token name) {

@@ -462,16 +462,14 @@ void mailboxes::arrived(std::string_view user, std::uint64_t bytes)
     sum.bytes += bytes;
 }
 
-mail_sum mailboxes::waiting(box const& b)
+mail_sum mailboxes::slowest(box const& b)
 {
-    if (b.inboxes.empty())
-        return {};
-    auto slowest = b.total;
+    auto least = b.total;
     for (auto const* const done : b.inboxes) {
-        slowest.messages = std::min(slowest.messages, done->messages);
-        slowest.bytes = std::min(slowest.bytes, done->bytes);
+        least.messages = std::min(least.messages, done->messages);
+        least.bytes = std::min(least.bytes, done->bytes);
     }
-    return {b.total.messages - slowest.messages, b.total.bytes - slowest.bytes};
+    return least;
 }
 
 mail_sum mailboxes::total(std::string_view user) const
@@ -483,7 +481,10 @@ mail_sum mailboxes::total(std::string_view user) const
 mail_sum mailboxes::stored(std::string_view user) const
 {
     auto const at = boxes_.find(user);
-    return at == boxes_.end() ? mail_sum{} : waiting(at->second);
+    if (at == boxes_.end() || at->second.inboxes.empty())
+        return {};
+    auto const done = slowest(at->second);
+    return {at->second.total.messages - done.messages, at->second.total.bytes - done.bytes};
 }
 
 std::vector<std::string> mailboxes::full(std::string_view recipients, std::uint64_t bytes, std::size_t most,
@@ -494,11 +495,16 @@ std::vector<std::string> mailboxes::full(std::string_view recipients, std::uint6
         auto const at = boxes_.find(user);
         if (at == boxes_.end() || at->second.inboxes.empty())
             continue;
-        auto const stored = waiting(at->second);
-        auto const& under_way = at->second.under_way;
+        auto const& b = at->second;
         auto const bound = bounds(user);
-        if ((bound.messages && stored.messages + under_way.messages + 1 > bound.messages) ||
-            (bound.bytes && stored.bytes + under_way.bytes + bytes > bound.bytes))
+        auto const is_over = [&] {
+            return (bound.messages && b.total.messages - b.slowest.messages + b.under_way.messages + 1 > bound.messages)
+                || (bound.bytes && b.total.bytes - b.slowest.bytes + b.under_way.bytes + bytes > bound.bytes);
+        };
+        if (!is_over())
+            continue;
+        b.slowest = slowest(b);
+        if (is_over())
             names.emplace_back(user);
         if (names.size() == most)
             break;

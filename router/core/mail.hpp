@@ -114,13 +114,16 @@ struct mail_sum {
 };
 
 /// How much mail every user has stored: all that ever came, less what the user's slowest node is done with. Mail of a user
-/// without an inbox waits for nobody and counts nothing. Costs of a post: one look-up for each user that it reaches.
+/// without an inbox waits for nobody and counts nothing. Costs of a post: a look-up for each user that it reaches, not one for
+/// each of their nodes.
 class mailboxes {
 public:
     void load(mailbox_state const&);
     /// `done` is the inbox's own and lives until `remove_inbox`.
     void add_inbox(std::string_view user, mail_sum const* done);
     void remove_inbox(std::string_view user, mail_sum const* done);
+    /// An inbox is done with less than before: mail that had died is delivered again.
+    void undone(std::string_view user) { of(user).slowest = {}; }
 
     /// A post was handed to the sequencer: it takes room until it has arrived or failed.
     void sent(std::string_view recipients, std::uint64_t bytes);
@@ -142,8 +145,9 @@ private:
         mail_sum total;
         mail_sum under_way;
         std::vector<mail_sum const*> inboxes;
+        mutable mail_sum slowest;  ///< of the inboxes, as of some time ago: they only get on
     };
-    static mail_sum waiting(box const&);
+    static mail_sum slowest(box const&);
     box& of(std::string_view user);
 
     boost::unordered_flat_map<std::string, box, text_hash, text_equal> boxes_;
