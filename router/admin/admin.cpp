@@ -31,13 +31,20 @@ admin::command const admin::commands[] = {
     {"ban list", false, &admin::ban_list},
     {"ban remove", true, &admin::ban_remove},
     {"audit list", true, &admin::audit_list},
-    {"stream add", true, &admin::stream_add},
+    {"stream add", true, &admin::stream_add, true},
     {"stream list", false, &admin::stream_list},
     {"stream show", false, &admin::stream_show},
     {"stream edit", true, &admin::stream_edit},
     {"stream remove", true, &admin::stream_remove},
+    {"stream pause", true, &admin::stream_pause},
+    {"stream resume", true, &admin::stream_resume},
+    {"stream purge", true, &admin::stream_purge},
+    {"stream peek", true, &admin::stream_peek},
     {"consumer list", false, &admin::consumer_list},
     {"consumer show", false, &admin::consumer_show},
+    {"consumer edit", true, &admin::consumer_edit},
+    {"consumer pause", true, &admin::consumer_pause},
+    {"consumer resume", true, &admin::consumer_resume},
     {"consumer remove", true, &admin::consumer_remove},
     {"dead list", true, &admin::dead_list},
     {"dead show", true, &admin::dead_show},
@@ -192,11 +199,16 @@ void admin::status(caller from, nlohmann::json const&, instant now, actions& out
     auto why = nlohmann::json::array();
     if (auto const reason = core_.not_ready_because(); !reason.empty())
         why.push_back(reason);
+    for (auto const& [id, s] : core_.streams_)
+        if (s->state.config.paused)
+            why.push_back("stream " + s->name() + " is paused: its consumers are delivered nothing");
     for (auto const& [id, c] : core_.consumers_) {
         auto const about = describe(*c);
         auto const name = "consumer " + c->config().name + " of " + about["stream"].get<std::string>();
         if (c->dead)
             why.push_back(name + " has " + std::to_string(c->dead) + " dead letters");
+        if (c->config().paused)
+            why.push_back(name + " is paused");
         if (!c->active() && !c->is_inbox() && about["lag"].get<std::uint64_t>() > 0)
             why.push_back(name + " is away and " + std::to_string(about["lag"].get<std::uint64_t>()) + " messages behind");
         consumers.push_back(about);

@@ -100,8 +100,15 @@ private:
     void stream_show(caller, nlohmann::json const&, instant, actions&);
     void stream_edit(caller, nlohmann::json const&, instant, actions&);
     void stream_remove(caller, nlohmann::json const&, instant, actions&);
+    void stream_pause(caller, nlohmann::json const&, instant, actions&);
+    void stream_resume(caller, nlohmann::json const&, instant, actions&);
+    void stream_purge(caller, nlohmann::json const&, instant, actions&);
+    void stream_peek(caller, nlohmann::json const&, instant, actions&);
     void consumer_list(caller, nlohmann::json const&, instant, actions&);
     void consumer_show(caller, nlohmann::json const&, instant, actions&);
+    void consumer_edit(caller, nlohmann::json const&, instant, actions&);
+    void consumer_pause(caller, nlohmann::json const&, instant, actions&);
+    void consumer_resume(caller, nlohmann::json const&, instant, actions&);
     void consumer_remove(caller, nlohmann::json const&, instant, actions&);
     void dead_list(caller, nlohmann::json const&, instant, actions&);
     void dead_show(caller, nlohmann::json const&, instant, actions&);
@@ -132,6 +139,10 @@ private:
     std::string read_limits(nlohmann::json const&, stream_config&) const;
     nlohmann::json describe(struct stream const&) const;
     nlohmann::json describe(consumer const&) const;
+    void set_paused(caller, nlohmann::json const&, bool paused, actions&);
+    void edit_consumer(caller, consumer const&, consumer_config, actions&);
+    /// Subject, id, headers and body as a `msg` has them.
+    static nlohmann::json message_json(message const&);
     nlohmann::json describe(node const&) const;
     static nlohmann::json describe(account_list const&);
     static nlohmann::json describe(account_key const&);

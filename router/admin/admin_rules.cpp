@@ -135,7 +135,7 @@ void admin::ban_add(caller from, nlohmann::json const& args, instant now, action
         return refuse(from, "the reason has more than 1024 bytes", out);
     if (self) {
         ban.by = self->who->user;
-        if (ban.user == self->who->user || ban.key == self->who->key
+        if (ban.user == self->who->user || (!ban.key.empty() && ban.key == self->who->key)
             || (!ban.address.empty() && address_in(self->who->address, ban.address)))
             return refuse(from, "that would ban yourself", out);
     }

@@ -36,7 +36,10 @@ nlohmann::json admin::describe(stream const& s) const
             {"max_age_ms", c.max_age_ms},
             {"max_bytes", c.max_bytes},
             {"max_msgs", c.max_msgs},
+            {"max_msgs_per_subject", c.max_msgs_per_subject},
             {"retention", c.keep == retention::limits ? "limits" : "interest"},
+            {"discard", c.when_full == discard::oldest ? "old" : "new"},
+            {"paused", c.paused},
             {"consumers", consumers}};
 }
 
@@ -71,6 +74,7 @@ std::string admin::read_limits(nlohmann::json const& args, stream_config& config
     number("max_age_ms", config.max_age_ms);
     number("max_bytes", config.max_bytes);
     number("max_msgs", config.max_msgs);
+    number("max_msgs_per_subject", config.max_msgs_per_subject);
     if (auto const at = args.find("subjects"); at != args.end())
         config.subjects = at->get<std::vector<std::string>>();
     if (auto const at = args.find("retention"); at != args.end()) {
@@ -81,6 +85,14 @@ std::string admin::read_limits(nlohmann::json const& args, stream_config& config
         else
             return "retention is 'limits' or 'interest'";
     }
+    if (auto const at = args.find("discard"); at != args.end()) {
+        if (*at == "old")
+            config.when_full = discard::oldest;
+        else if (*at == "new")
+            config.when_full = discard::newest;
+        else
+            return "discard is 'old' or 'new'";
+    }
     return {};
 }
 
@@ -88,6 +100,10 @@ void admin::stream_add(caller from, nlohmann::json const& args, instant, actions
 {
     stream_config config;
     config.name = args.value("name", "");
+    auto const* const asking = core_.find(from.link);
+    if (asking && !asking->access->is_operator())
+        if (auto decision = asking->access->may_create("stream." + config.name); !decision.allowed)
+            return refuse(from, "denied: " + decision.why, out);
     auto why = read_limits(args, config);
     if (why.empty() && stream_named(config.name))
         why = "there is a stream " + config.name + " already";
@@ -175,6 +191,88 @@ void admin::stream_remove(caller from, nlohmann::json const& args, instant, acti
                   return nlohmann::json::object();
               }),
               out);
+}
+
+void admin::set_paused(caller from, nlohmann::json const& args, bool paused, actions& out)
+{
+    auto const name = args.value("stream", "");
+    auto* const s = stream_named(name);
+    if (!s)
+        return refuse(from, "there is no stream " + name, out);
+    auto config = s->state.config;
+    config.paused = paused;
+    auto const request = core_.next_token();
+    auto const id = s->state.id;
+    ask_store(from, request, store_request::edit_stream{request, id, config}, when_done(from, [this, id, paused](instant, actions&) {
+                  auto& edited = *core_.streams_.at(id);
+                  edited.state.config.paused = paused;
+                  for (auto const& [key, c] : core_.consumers_)
+                      if (c->config().stream == id)
+                          core_.changed_.insert(key);
+                  return describe(edited);
+              }),
+              out);
+}
+
+void admin::stream_pause(caller from, nlohmann::json const& args, instant, actions& out) { set_paused(from, args, true, out); }
+void admin::stream_resume(caller from, nlohmann::json const& args, instant, actions& out) { set_paused(from, args, false, out); }
+
+void admin::stream_purge(caller from, nlohmann::json const& args, instant, actions& out)
+{
+    auto const name = args.value("stream", "");
+    auto* const s = stream_named(name);
+    auto const filter = args.value("filter", "");
+    if (!s)
+        return refuse(from, "there is no stream " + name, out);
+    if (s == core_.inbox_)
+        return refuse(from, of_everybody, out);
+    if (!filter.empty() && !valid_pattern(filter))
+        return refuse(from, "'" + filter + "' is not a pattern of subjects", out);
+    auto const request = core_.next_token();
+    ask_store(
+        from, request, store_request::purge{request, s->state.id, filter, args.value("up_to", message_seq{0})},
+        [this, from, id = s->state.id](store_event::any const& e, instant, actions& o) {
+            if (auto const at = core_.streams_.find(id); at != core_.streams_.end())
+                at->second->newest.clear();  // holds rows that are gone
+            done(from, {{"purged", std::get<store_event::purged>(e).messages}}, o);
+        },
+        out);
+}
+
+void admin::stream_peek(caller from, nlohmann::json const& args, instant, actions& out)
+{
+    constexpr std::uint64_t count_max = 1000;
+    auto const name = args.value("stream", "");
+    auto* const s = stream_named(name);
+    if (!s)
+        return refuse(from, "there is no stream " + name, out);
+    if (s == core_.inbox_)
+        return refuse(from, "denied: mail is read by its owner only", out);
+    store_request::read read;
+    read.stream = s->state.id;
+    read.from = std::max<message_seq>(args.value("from", message_seq{1}), 1);
+    read.filter = args.value("filter", "");
+    read.rows_max = std::clamp<std::uint64_t>(args.value("count", std::uint64_t{10}), 1, count_max);
+    if (!read.filter.empty() && !valid_pattern(read.filter))
+        return refuse(from, "'" + read.filter + "' is not a pattern of subjects", out);
+    read.request = core_.next_token();
+    auto const request = read.request;
+    ask_store(
+        from, request, std::move(read),
+        [this, from, name](store_event::any const& e, instant, actions& o) {
+            auto const& found = std::get<store_event::rows_read>(e);
+            auto list = nlohmann::json::array();
+            for (auto const& r : found.rows) {
+                auto entry = message_json(*r.message);
+                entry["stream"] = name;
+                entry["seq"] = r.seq;
+                entry["from"] = r.sender->view();
+                entry["time_ms"] = r.time_ms;
+                list.push_back(std::move(entry));
+            }
+            done(from, {{"messages", std::move(list)}, {"next", found.next}, {"end", found.end}}, o);
+        },
+        out);
 }
 
 }  // namespace kedge

@@ -12,7 +12,7 @@
 
 namespace kedge {
 
-/// A token bucket that may be overdrawn once: whatever is due is taken whole, and the debt is waited off. In thousandths, so
+/// A token bucket that may be overdrawn: while it holds a token the next operation passes whole, and the debt is waited off. In thousandths, so
 /// that one token a second is exact at a millisecond.
 class rate_bucket {
 public:
@@ -20,7 +20,7 @@ public:
     void configure(std::uint64_t rate, std::uint64_t burst_ms, std::uint64_t now_ms)
     {
         rate_ = rate;
-        burst_ = static_cast<std::int64_t>(std::max<std::uint64_t>(rate * burst_ms, 1000));
+        burst_ = static_cast<std::int64_t>(std::max<std::uint64_t>(rate * burst_ms, token));
         level_ = burst_;
         at_ms_ = now_ms;
     }
@@ -31,12 +31,12 @@ public:
         if (!rate_)
             return now_ms;
         fill(now_ms);
-        return level_ > 0 ? now_ms : now_ms + static_cast<std::uint64_t>(-level_) / rate_ + 1;
+        return level_ >= token ? now_ms : now_ms + (static_cast<std::uint64_t>(token - level_) + rate_ - 1) / rate_;
     }
     void take(std::uint64_t tokens) noexcept
     {
         if (rate_)
-            level_ -= static_cast<std::int64_t>(tokens * 1000);
+            level_ -= static_cast<std::int64_t>(tokens) * token;
     }
 
 private:
@@ -47,6 +47,7 @@ private:
         at_ms_ = now_ms;
     }
 
+    static constexpr std::int64_t token = 1000;
     std::uint64_t rate_ = 0;
     std::int64_t burst_ = 0;
     std::int64_t level_ = 0;

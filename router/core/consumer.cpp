@@ -65,7 +65,7 @@ attachment* consumer::attached_to(link const& at) const
     return nullptr;
 }
 
-void consumer::release(attachment& from, std::optional<std::uint64_t> written)
+void consumer::release(attachment& from, std::optional<std::uint64_t> written, instant now)
 {
     for (auto const& d : from.order) {
         auto const at = held_.find(d.seq);
@@ -77,7 +77,7 @@ void consumer::release(attachment& from, std::optional<std::uint64_t> written)
         if (config_.max_deliver && h.tries >= config_.max_deliver)
             die(at, "max_deliver");
         else
-            put_back(d.seq, h, 0);
+            put_back(d.seq, h, written ? after_backoff(h, now) : 0);  // a link that lives has just given it to others
     }
     std::erase(from.at->attachments, &from);
     std::erase_if(attachments_, [&](auto const& a) { return a.get() == &from; });
@@ -209,6 +209,14 @@ void consumer::put_back(message_seq seq, hold& h, std::uint64_t due_ms)
     dirty = true;
 }
 
+std::uint64_t consumer::after_backoff(hold const& h, instant now) const
+{
+    if (config_.backoff_ms.empty() || h.tries == 0)
+        return 0;
+    auto const wait = config_.backoff_ms[std::min<std::size_t>(h.tries, config_.backoff_ms.size()) - 1];
+    return wait ? now.steady_ms + wait : 0;
+}
+
 bool consumer::ack(link const& by, message_seq seq)
 {
     auto const at = held_.find(seq);
@@ -255,7 +263,7 @@ bool consumer::nak(link const& by, message_seq seq, std::uint64_t delay_ms, inst
         return true;
     }
     at->second.nakd = true;
-    put_back(seq, at->second, delay_ms ? now.steady_ms + delay_ms : 0);
+    put_back(seq, at->second, delay_ms ? now.steady_ms + delay_ms : after_backoff(at->second, now));
     return true;
 }
 
@@ -297,7 +305,7 @@ void consumer::expire(instant now)
         if (config_.max_deliver && at->second.tries >= config_.max_deliver)
             die(at, "max_deliver");
         else
-            put_back(w.seq, at->second, 0);
+            put_back(w.seq, at->second, after_backoff(at->second, now));
     }
     while (!delayed_.empty() && delayed_.begin()->first <= now.steady_ms) {
         auto const seq = delayed_.begin()->second;

@@ -53,6 +53,8 @@ public:
 
     consumer_id id() const noexcept { return id_; }
     consumer_config const& config() const noexcept { return config_; }
+    /// Holds from the next delivery on.
+    void set_config(consumer_config config) { config_ = std::move(config); }
     bool wants(row const&) const;
 
     /// The mail of a node: the consumer of `inbox_stream` that is named by it. No other consumer's name has a '/'.
@@ -69,7 +71,7 @@ public:
     attachment& attach(link&, std::uint64_t window);
     /// Everything the link held is to be redelivered at once. What was not written to it does not count as a try:
     /// `written` = bytes of the link's outputs that were, or nothing if the link lives on.
-    void release(attachment&, std::optional<std::uint64_t> written);
+    void release(attachment&, std::optional<std::uint64_t> written, instant now);
     attachment* attached_to(link const&) const;
     std::size_t links() const noexcept { return attachments_.size(); }
     bool active() const noexcept { return !attachments_.empty(); }
@@ -161,6 +163,8 @@ private:
     void finish(holds::iterator);
     void start_wait(message_seq, hold&, instant now);
     void put_back(message_seq, hold&, std::uint64_t due_ms);
+    /// When it is due that came back without a delay of its own; 0 = at once.
+    std::uint64_t after_backoff(hold const&, instant now) const;
     bool held_by(hold const&, link const&) const;
     void die(holds::iterator, std::string reason);
     void trim(attachment&);

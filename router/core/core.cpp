@@ -148,7 +148,7 @@ void core::step(store_event::any e, instant now, actions& out)
         rows_arrived(std::move(*rows), now, out);
     } else if (auto* const refused = std::get_if<store_event::append_failed>(&e)) {
         append_failed(std::move(*refused), now, out);
-    } else if (auto* const read = std::get_if<store_event::rows_read>(&e)) {
+    } else if (auto* const read = std::get_if<store_event::rows_read>(&e); read && reads_.contains(read->request)) {
         rows_read(std::move(*read), now, out);
     } else if (auto* const created = std::get_if<store_event::consumer_created>(&e)) {
         consumer_created(std::move(*created), now, out);

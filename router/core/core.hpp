@@ -205,6 +205,8 @@ private:
     void term(link&, op::term&&, instant, actions&);
     result<consumer*> consumer_at(link&, std::string const& name, std::string const& stream_name);
     void release(consumer&, attachment&, std::optional<std::uint64_t> written, instant, actions&);
+    /// By an operator: it is delivered nothing.
+    bool paused(consumer const&) const;
     void pump(consumer&, instant, actions&);
     void deliver(consumer&, attachment&, row const&, instant, actions&);
     /// A row arrived that an attached consumer's filter matches.

@@ -125,14 +125,14 @@ TEST_CASE("admin: rules")
                             with("action", "look"), with("pattern", "a..b"), with("pattern", "")})
         CHECK(h.admin("rule add", bad)->exit_status == 1);
     auto rules = h.admin("rule list")->data["rules"];
-    REQUIRE(rules.size() == 7);  // six are built in
-    CHECK(rules[6]["user"] == "ann");
-    CHECK(rules[6]["builtin"] == false);
+    REQUIRE(rules.size() == 19);  // eighteen are built in
+    CHECK(rules[18]["user"] == "ann");
+    CHECK(rules[18]["builtin"] == false);
     CHECK(rules[0]["builtin"] == true);
     for (auto const* const key : {"id", "effect", "action", "pattern", "builtin"})
-        CHECK(rules[6].contains(key));
+        CHECK(rules[18].contains(key));
     h.admin("rule add", {{"role", "bot"}, {"effect", "allow"}, {"action", "publish"}, {"pattern", "b.>"}});
-    CHECK(h.admin("rule list")->data["rules"].size() == 7);  // it took the place of the built-in one
+    CHECK(h.admin("rule list")->data["rules"].size() == 19);  // it took the place of the built-in one
     CHECK(h.admin("rule remove", {{"id", 9}})->exit_status == 1);
     CHECK(h.admin("rule remove", {{"id", 1}})->exit_status == 0);
 }
@@ -147,7 +147,7 @@ TEST_CASE("admin: streams")
                                               {"max_msgs", 10u}, {"retention", "interest"}});
     REQUIRE(added->exit_status == 0);
     CHECK(has(added->data, {"stream", "subjects", "first_seq", "last_seq", "messages", "bytes", "max_age_ms", "max_bytes",
-                            "max_msgs", "retention", "consumers"}));
+                            "max_msgs", "max_msgs_per_subject", "retention", "discard", "paused", "consumers"}));
     CHECK(h.admin("stream show", {{"name", "A"}})->data == added->data);
     CHECK(h.admin("stream list")->data["streams"] == nlohmann::json::array({h.admin("stream show", {{"name", "INBOX"}})->data, added->data}));
     nlohmann::json const bad[] = {
@@ -220,7 +220,7 @@ TEST_CASE("admin: consumers and status")
     h.say(h.join("bob"), R"({"op":"pub","subject":"chat.x"})");
     auto const list = h.admin("consumer list", {{"stream", "CHAT"}})->data["consumers"];
     REQUIRE(list.size() == 1);
-    CHECK(has(list[0], {"stream", "consumer", "owner", "filter", "next_seq", "pending", "lag", "links", "dead", "ack_wait_ms", "max_deliver"}));
+    CHECK(has(list[0], {"stream", "consumer", "owner", "filter", "next_seq", "pending", "lag", "links", "dead", "paused", "backoff_ms", "ack_wait_ms", "max_deliver"}));
     CHECK(list[0]["lag"] == 1);
     CHECK(h.admin("consumer list")->data["consumers"].size() == 1);
     CHECK(h.admin("consumer list", {{"stream", "NONE"}})->exit_status == 1);

@@ -166,7 +166,7 @@ TEST_CASE("consumer: held to redelivery, and back")
     }
     SECTION("the link goes: what was not written is no try")
     {
-        f.c.release(*f.a, 200);  // the first two ended within
+        f.c.release(*f.a, 200, f.now);  // the first two ended within
         CHECK_FALSE(f.c.active());
         CHECK(f.one.attachments.empty());
         CHECK(f.c.tries(1) == 1);
@@ -176,7 +176,7 @@ TEST_CASE("consumer: held to redelivery, and back")
     }
     SECTION("detached: it lives on, so all count")
     {
-        f.c.release(*f.a, std::nullopt);
+        f.c.release(*f.a, std::nullopt, f.now);
         CHECK(f.c.tries(3) == 1);
         CHECK(f.c.ack(f.one, 3));  // late
     }
@@ -206,7 +206,7 @@ TEST_CASE("consumer: tried too often")
     }
     SECTION("when the link goes, for what was written")
     {
-        f.c.release(*f.a, 100);
+        f.c.release(*f.a, 100, f.now);
         CHECK(f.c.take_deaths().size() == 1);
         CHECK(f.ready() == seqs{2});
         CHECK(f.c.tries(2) == 1);
