@@ -1,6 +1,11 @@
 #include "router/store/sqlite/batch_run.hpp"
 
+#include <algorithm>
 #include <filesystem>
+
+#include "router/store/bounds.hpp"
+#include "router/store/post.hpp"
+#include "router/store/row_bytes.hpp"
 
 namespace kedge::sqlite {
 
@@ -8,13 +13,15 @@ void tables::load()
 {
     log.forget();
     nodes.forget();
+    mail.forget();
+    usage.forget();
     streams.load();
     consumers.load();
     ids.load();
 }
 
-batch_run::batch_run(database& on, tables& all, epoch_gate& gate, backup_slot& backups, std::vector<store_event::any>& out)
-    : on_{on}, all_{all}, gate_{gate}, backups_{backups}, events_{out}
+batch_run::batch_run(database& on, tables& all, epoch_gate& gate, left_over& later, std::vector<store_event::any>& out)
+    : on_{on}, all_{all}, gate_{gate}, later_{later}, events_{out}
 {
 }
 
@@ -27,6 +34,15 @@ void batch_run::operator()(store_request::append const& request)
         return events_.append_failed(request, *why);
     if (to->state.last == message_seq_max)
         return events_.append_failed(request, store_failure::out_of_seqs());
+    auto const bytes = row_bytes(*request.message);
+    if (refuses(to->state, bytes)) {
+        auto const why = store_failure::stream_full(to->state.config.name);
+        gate_.failed(request, why);  // else what the link sent behind it would overtake the retry
+        return events_.append_failed(request, why);
+    }
+    if (request.recipients != nullptr)
+        for (auto const user : users_of(request.recipients->view()))
+            all_.mail.add(user, bytes);
     auto stored = all_.log.append(*to, request);
     all_.streams.changed(*to);
     if (request.named) {
@@ -75,23 +91,41 @@ void batch_run::operator()(store_request::create_consumer const& request)
         return events_.failed(request.request, store_failure::unknown_stream());
     if (all_.consumers.find(request.config.stream, request.config.name) != nullptr)
         return events_.failed(request.request, store_failure::consumer_exists(request.config.name));
-    auto const next = first_of(request.start, on->state, [&] { return all_.log.first_at(*on, request.start.value); });
-    events_.push(store_event::consumer_created{request.request, all_.consumers.create(request.config, next)});
+    cursor start;
+    start.next = first_of(request.start, on->state, [&] { return all_.log.first_at(*on, request.start.value); });
+    if (on->state.config.name == inbox_stream && request.start.at == op::start_position::kind::new_only) {
+        auto const mail = all_.mail.of(request.config.owner);
+        start.done_messages = mail.messages;
+        start.done_bytes = mail.bytes;
+    }
+    events_.push(store_event::consumer_created{request.request, all_.consumers.create(request.config, start)});
 }
 
 void batch_run::operator()(store_request::edit_consumer const& request)
 {
-    events_.failed(request.request, {});
+    auto const* const edited = all_.consumers.find(request.consumer);
+    if (edited == nullptr)
+        return events_.failed(request.request, store_failure::unknown_consumer());
+    if (!all_.consumers.edit(*edited, request.config))
+        return events_.failed(request.request, store_failure::other_consumer());
+    events_.done(request.request);
 }
 
 void batch_run::operator()(store_request::purge const& request)
 {
-    events_.failed(request.request, {});
+    auto const* const of = all_.streams.find(request.stream);
+    if (of == nullptr)
+        return events_.failed(request.request, store_failure::unknown_stream());
+    later_.purges.push_back({request, of->state.first, 0});
+    auto& up_to = later_.purges.back().asked.up_to;
+    up_to = up_to == 0 ? of->state.last : std::min(up_to, of->state.last);
 }
 
 void batch_run::operator()(store_request::check const& request)
 {
-    events_.failed(request.request, {});
+    if (later_.check_running || later_.check)
+        return events_.failed(request.request, {error_code::exists, "another check is under way"});
+    later_.check = request;
 }
 
 void batch_run::operator()(store_request::remove_consumer const& request)
@@ -180,16 +214,18 @@ void batch_run::operator()(store_request::remove_node const& request)
 
 void batch_run::operator()(store_request::backup const& request)
 {
-    if (backups_.running || backups_.next)
+    if (later_.backup_running || later_.backup)
         return events_.failed(request.request, {error_code::exists, "another backup is under way"});
     std::error_code unused;
     if (std::filesystem::exists(request.path, unused))
         return events_.failed(request.request, store_failure::file_exists(request.path));
-    backups_.next = request;  // `maintain` begins it, outside of this transaction
+    later_.backup = request;  // `maintain` begins it, outside of this transaction
 }
 
 void batch_run::finish()
 {
+    all_.mail.save();
+    all_.usage.save();
     all_.streams.save();
     all_.nodes.save();
     all_.ids.save();

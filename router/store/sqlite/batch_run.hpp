@@ -1,24 +1,30 @@
 #pragma once
 /// Inside of `sqlite_store`: the tables, and how one batch of requests is carried out on them.
 
+#include <deque>
+#include <optional>
+
 #include "router/store/batch_events.hpp"
 #include "router/store/sqlite/consumer_table.hpp"
 #include "router/store/sqlite/id_journal.hpp"
 #include "router/store/sqlite/log_table.hpp"
 #include "router/store/sqlite/node_table.hpp"
 #include "router/store/sqlite/stream_table.hpp"
+#include "router/store/sqlite/user_totals.hpp"
 
 namespace kedge::sqlite {
 
 /// Everything but accounts.
 struct tables {
     tables(database& on, limits const& bounds)
-        : streams{on}, log{on}, consumers{on, bounds}, nodes{on}, ids{on, bounds}
+        : mail{on, "mailbox"}, usage{on, "usage"}, streams{on}, log{on, usage}, consumers{on, bounds}, nodes{on}, ids{on, bounds}
     {
     }
     /// Reads what is kept in memory: at start, and after a transaction that did not commit.
     void load();
 
+    user_totals mail;
+    user_totals usage;
     stream_table streams;
     log_table log;
     consumer_table consumers;
@@ -30,13 +36,21 @@ struct tables {
 /// throws, and then the whole transaction goes.
 class batch_run {
 public:
-    /// A backup waits for its turn with this request.
-    struct backup_slot {
-        std::optional<store_request::backup> next;
-        bool running = false;
+    /// What housekeeping goes on with after the batch.
+    struct left_over {
+        struct purge_run {
+            store_request::purge asked;
+            message_seq next = 1;     ///< everything below was looked at
+            std::uint64_t taken = 0;  ///< rows
+        };
+        std::optional<store_request::backup> backup;  ///< waits for its turn
+        bool backup_running = false;
+        std::optional<store_request::check> check;  ///< waits for its turn
+        bool check_running = false;
+        std::deque<purge_run> purges;  ///< under way, and those that wait for it
     };
 
-    batch_run(database& on, tables& all, epoch_gate& gate, backup_slot& backups, std::vector<store_event::any>& out);
+    batch_run(database& on, tables& all, epoch_gate& gate, left_over& later, std::vector<store_event::any>& out);
 
     void operator()(store_request::append const&);
     void operator()(store_request::create_stream const&);
@@ -64,7 +78,7 @@ private:
     database& on_;
     tables& all_;
     epoch_gate& gate_;
-    backup_slot& backups_;
+    left_over& later_;
     batch_events events_;
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "router/store/batch_events.hpp"
 #include "router/store/sqlite/varint.hpp"
 
 namespace kedge::sqlite {
@@ -39,26 +40,52 @@ std::vector<cursor::pending_row> unpack(std::string_view packed)
     return pending;
 }
 
+std::string pack(std::vector<std::uint64_t> const& numbers)
+{
+    std::string packed;
+    for (auto const each : numbers)
+        put_varint(packed, each);
+    return packed;
+}
+
+std::vector<std::uint64_t> unpack_numbers(std::string_view packed)
+{
+    std::vector<std::uint64_t> numbers;
+    for (blob_reader reader{packed}; !reader.empty();)
+        numbers.push_back(reader.varint());
+    return numbers;
+}
+
 constexpr auto number(consumer_id id) { return static_cast<std::uint64_t>(id); }
 constexpr auto number(stream_id id) { return static_cast<std::uint32_t>(id); }
 
 constexpr char const* dead_columns = "SELECT seq, tries, died_ms, reason, time_ms, sender, subject, message_id, reply_to,"
-                                     " headers, body FROM dead WHERE consumer = ?";
+                                     " headers, body, recipients FROM dead WHERE consumer = ?";
+constexpr char const* consumer_columns = "SELECT id, stream, name, owner, filter, ack_wait_ms, max_deliver, next, dead, pending,"
+                                         " backoff_ms, paused, done_messages, done_bytes FROM consumer";
+
+consumer_config config_of(statement::rows const& rows)
+{
+    return {stream_id{static_cast<std::uint32_t>(rows.integer(1))}, rows.string(2), rows.string(3), rows.string(4),
+            rows.number(5), rows.number(6), unpack_numbers(rows.bytes(10)), rows.integer(11) != 0};
+}
 
 }  // namespace
 
 consumer_table::consumer_table(database& on, limits const& bounds)
     : on_{on},
       limits_{bounds},
-      select_{on, "SELECT id, stream, name, owner, filter, ack_wait_ms, max_deliver, next, dead, pending FROM consumer"},
+      select_{on, consumer_columns},
       replayed_{on, "SELECT DISTINCT consumer FROM dead WHERE replayed"},
-      insert_{on, "INSERT INTO consumer (stream, name, owner, filter, ack_wait_ms, max_deliver, next, dead, pending)"
-                  " VALUES (?, ?, ?, ?, ?, ?, ?, 0, x'')"},
+      one_{on, {consumer_columns, " WHERE id = ?"}},
+      insert_{on, "INSERT INTO consumer (stream, name, owner, filter, ack_wait_ms, max_deliver, next, dead, pending, backoff_ms,"
+                  " paused, done_messages, done_bytes) VALUES (?, ?, ?, ?, ?, ?, ?, 0, x'', ?, ?, ?, ?)"},
+      edit_{on, "UPDATE consumer SET ack_wait_ms = ?, max_deliver = ?, backoff_ms = ?, paused = ? WHERE id = ?"},
       remove_{on, "DELETE FROM consumer WHERE id = ?"},
-      save_{on, "UPDATE consumer SET next = ?, pending = ? WHERE id = ?"},
+      save_{on, "UPDATE consumer SET next = ?, pending = ?, done_messages = ?, done_bytes = ? WHERE id = ?"},
       save_dead_{on, "UPDATE consumer SET dead = ? WHERE id = ?"},
       insert_dead_{on, "INSERT OR REPLACE INTO dead (consumer, seq, replayed, tries, died_ms, reason, time_ms, sender, subject,"
-                       " message_id, reply_to, headers, body) VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"},
+                       " message_id, reply_to, headers, body, recipients) VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"},
       was_replayed_{on, "SELECT replayed FROM dead WHERE consumer = ? AND seq = ?"},
       list_dead_{on, {dead_columns, " AND seq > ? AND NOT replayed ORDER BY seq LIMIT ?"}},
       one_dead_{on, {dead_columns, " AND seq = ?"}},
@@ -100,9 +127,8 @@ std::vector<consumer_state> consumer_table::states()
     while (rows.next()) {
         consumer_state state;
         state.id = consumer_id{rows.number(0)};
-        state.config = {stream_id{static_cast<std::uint32_t>(rows.integer(1))}, rows.string(2), rows.string(3), rows.string(4),
-                        rows.number(5), rows.number(6)};
-        state.position = {rows.number(7), unpack(rows.bytes(9))};
+        state.config = config_of(rows);
+        state.position = {rows.number(7), unpack(rows.bytes(9)), rows.number(12), rows.number(13)};
         state.dead = rows.number(8);
         list.push_back(std::move(state));
     }
@@ -126,29 +152,48 @@ consumer_entry* consumer_table::find(stream_id stream, std::string_view name)
 void consumer_table::insert(consumer_entry entry)
 {
     by_stream_[entry.stream].insert(entry.id);
-    lowest_.erase(entry.stream);
+    lowest_[entry.stream].insert(entry.lowest);
     all_.insert_or_assign(entry.id, std::move(entry));
 }
 
-message_seq consumer_table::lowest_unfinished(stream_id stream)
+void consumer_table::move_lowest(consumer_entry& entry, message_seq to)
 {
-    auto const [at, fresh] = lowest_.try_emplace(stream, 0);
-    if (fresh)
-        for (auto const id : by_stream_[stream])
-            at->second = at->second == 0 ? find(id)->lowest : std::min(at->second, find(id)->lowest);
-    return at->second;
+    auto& of_stream = lowest_[entry.stream];
+    of_stream.erase(of_stream.find(entry.lowest));
+    of_stream.insert(to);
+    entry.lowest = to;
 }
 
-consumer_state consumer_table::create(consumer_config const& config, message_seq next)
+message_seq consumer_table::lowest_unfinished(stream_id stream) const
 {
+    auto const at = lowest_.find(stream);
+    return at == lowest_.end() || at->second.empty() ? 0 : *at->second.begin();
+}
+
+consumer_state consumer_table::create(consumer_config const& config, cursor const& start)
+{
+    auto const backoff = pack(config.backoff_ms);
     insert_.run(number(config.stream), std::string_view{config.name}, std::string_view{config.owner},
-                std::string_view{config.filter}, config.ack_wait_ms, config.max_deliver, next);
+                std::string_view{config.filter}, config.ack_wait_ms, config.max_deliver, start.next, blob{backoff}, config.paused,
+                start.done_messages, start.done_bytes);
     consumer_state state;
     state.id = consumer_id{static_cast<std::uint64_t>(on_.last_rowid())};
     state.config = config;
-    state.position.next = next;
-    insert({state.id, config.stream, config.name, next, 0, false});
+    state.position = start;
+    insert({state.id, config.stream, config.name, start.next, 0, false});
     return state;
+}
+
+bool consumer_table::edit(consumer_entry const& entry, consumer_config const& config)
+{
+    {
+        auto rows = one_.query(number(entry.id));
+        if (!rows.next() || !same_consumer(config_of(rows), config))
+            return false;
+    }
+    auto const backoff = pack(config.backoff_ms);
+    edit_.run(config.ack_wait_ms, config.max_deliver, blob{backoff}, config.paused, number(entry.id));
+    return true;
 }
 
 void consumer_table::remove(consumer_id id)
@@ -157,7 +202,8 @@ void consumer_table::remove(consumer_id id)
     garbage_.run(static_cast<int>(garbage_kind::dead_letters), number(id));
     if (auto const* const entry = find(id)) {
         by_stream_[entry->stream].erase(id);
-        lowest_.erase(entry->stream);
+        auto& of_stream = lowest_[entry->stream];
+        of_stream.erase(of_stream.find(entry->lowest));
         all_.erase(id);
     }
 }
@@ -182,7 +228,8 @@ void consumer_table::add_dead(consumer_entry& entry, store_request::save_cursor:
     auto const& m = *stored.message;
     insert_dead_.run(number(entry.id), death.seq, death.tries, now_ms, std::string_view{death.reason}, stored.time_ms,
                      stored.sender->view(), m.subject(), text_or_null{m.id()}, text_or_null{m.reply_to()},
-                     text_or_null{m.headers()}, blob{m.body()});
+                     text_or_null{m.headers()}, blob{m.body()},
+                     text_or_null{stored.recipients == nullptr ? std::string_view{} : stored.recipients->view()});
     if (!counted)
         ++entry.dead;
 }
@@ -225,11 +272,11 @@ void consumer_table::save_cursor(consumer_entry& entry, stream_entry& stream, lo
             throw std::runtime_error{"the database is damaged: dead letters are missing"};
     }
     auto const packed = pack(pending);
-    save_.run(request.position.next, blob{packed}, number(entry.id));
+    save_.run(request.position.next, blob{packed}, request.position.done_messages, request.position.done_bytes,
+              number(entry.id));
     if (!request.deaths.empty())
         save_dead(entry);
-    entry.lowest = pending.empty() ? request.position.next : pending.front().seq;
-    lowest_.erase(entry.stream);
+    move_lowest(entry, pending.empty() ? request.position.next : pending.front().seq);
 }
 
 dead_letter consumer_table::take(statement::rows& rows)
@@ -237,6 +284,8 @@ dead_letter consumer_table::take(statement::rows& rows)
     dead_letter letter{rows.number(0), static_cast<std::uint32_t>(rows.integer(1)), rows.number(2), rows.string(3), {}};
     letter.stored = {letter.seq, rows.number(4), shared_bytes::copy_of(rows.bytes(5)),
                      message::make({rows.bytes(6), rows.bytes(7), rows.bytes(8), rows.bytes(9), rows.bytes(10)})};
+    if (auto const recipients = rows.bytes(11); !recipients.empty())
+        letter.stored.recipients = shared_bytes::copy_of(recipients);
     return letter;
 }
 

@@ -33,10 +33,12 @@ public:
     std::vector<consumer_state> states();
     consumer_entry* find(consumer_id);
     consumer_entry* find(stream_id, std::string_view name);
-    /// The lowest `lowest` of the stream's consumers; 0 if it has none.
-    message_seq lowest_unfinished(stream_id);
+    /// The lowest `lowest` of the stream's consumers; 0 if it has none. Costs the same however many there are.
+    message_seq lowest_unfinished(stream_id) const;
 
-    consumer_state create(consumer_config const&, message_seq next);
+    consumer_state create(consumer_config const&, cursor const& start);
+    /// False: more differs than may be changed.
+    bool edit(consumer_entry const&, consumer_config const&);
     /// The row and the entry; dead letters become garbage.
     void remove(consumer_id);
     /// All of a stream.
@@ -54,6 +56,7 @@ public:
 
 private:
     void insert(consumer_entry);
+    void move_lowest(consumer_entry&, message_seq to);
     void add_dead(consumer_entry&, store_request::save_cursor::death const&, row const&, std::uint64_t now_ms);
     void save_dead(consumer_entry const&);
     dead_letter take(statement::rows&);
@@ -62,7 +65,9 @@ private:
     limits const& limits_;
     statement select_;
     statement replayed_;
+    statement one_;
     statement insert_;
+    statement edit_;
     statement remove_;
     statement save_;
     statement save_dead_;
@@ -80,7 +85,7 @@ private:
     statement delete_some_;
     std::map<consumer_id, consumer_entry> all_;
     std::map<stream_id, std::set<consumer_id>> by_stream_;
-    std::map<stream_id, message_seq> lowest_;  ///< answers of `lowest_unfinished` that still hold
+    std::map<stream_id, std::multiset<message_seq>> lowest_;  ///< of all consumers
 };
 
 /// Kinds of `garbage`: what `id` stands for.

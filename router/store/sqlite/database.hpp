@@ -53,6 +53,10 @@ private:
 struct blob {
     std::string_view bytes;
 };
+/// A blob that is stored as NULL when it is empty.
+struct blob_or_null {
+    std::string_view bytes;
+};
 /// Text that is stored as NULL when it is empty: one byte instead of two, and no second meaning.
 struct text_or_null {
     std::string_view text;
@@ -130,6 +134,10 @@ private:
     int bind_one(int at, text_or_null value)
     {
         return value.text.empty() ? sqlite3_bind_null(handle_, at) : bind_one(at, value.text);
+    }
+    int bind_one(int at, blob_or_null value)
+    {
+        return value.bytes.empty() ? sqlite3_bind_null(handle_, at) : bind_one(at, blob{value.bytes});
     }
     int bind_one(int at, blob value)
     {

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "router/protocol/subject.hpp"
+#include "router/store/post.hpp"
 #include "router/store/row_bytes.hpp"
 #include "router/store/sqlite/varint.hpp"
 
@@ -12,14 +13,26 @@ namespace kedge::sqlite {
 
 namespace {
 
-constexpr std::int64_t slice_rows = 1000;
 constexpr std::size_t look_cost_max = 16'384;    // index entries and open rows that one read looks at
 constexpr std::size_t text_cost = 15;            // a subject that is not cached costs so many of these more
 constexpr std::size_t exact_subjects_max = 16;   // so many are looked up one by one in each segment
 constexpr std::size_t resolve_max = 256;         // stored subjects that a read tries before it gives up to list them
 
+/// A post stands under several subjects, and a filter may take more than one of them.
+void sort_once(std::vector<message_seq>& seqs)
+{
+    std::ranges::sort(seqs);
+    auto const rest = std::ranges::unique(seqs);
+    seqs.erase(rest.begin(), rest.end());
+}
+
 constexpr char const* row_columns =
-    "SELECT id, subject, sender, time_ms, message_id, reply_to, headers, body FROM log WHERE id ";
+    "SELECT id, subject, sender, time_ms, message_id, reply_to, headers, body, recipients FROM log WHERE id ";
+
+/// Size as `row_bytes` counts it without its fixed part, and sender.
+constexpr char const* size_columns =
+    "coalesce(length(CAST(message_id AS BLOB)), 0) + coalesce(length(CAST(reply_to AS BLOB)), 0)"
+    " + coalesce(length(CAST(headers AS BLOB)), 0) + length(body), sender";
 
 }  // namespace
 
@@ -80,22 +93,28 @@ private:
     std::unordered_map<name_id, bool> known_;
 };
 
-log_table::log_table(database& on)
+log_table::log_table(database& on, user_totals& usage)
     : on_{on},
+      usage_{usage},
       subjects_{on, "subject"},
       senders_{on, "sender"},
-      insert_{on, "INSERT INTO log VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"},
+      recipients_{subjects_},
+      newest_of_subjects_{on},
+      insert_{on, "INSERT INTO log VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"},
       range_{on, {row_columns, "BETWEEN ? AND ? ORDER BY id"}},
       one_{on, {row_columns, "= ?"}},
       time_{on, "SELECT time_ms FROM log WHERE id = ?"},
       newest_{on, "SELECT id FROM log WHERE id BETWEEN ? AND ? ORDER BY id DESC LIMIT 1"},
-      sizes_{on, "SELECT time_ms, coalesce(length(CAST(message_id AS BLOB)), 0) + coalesce(length(CAST(reply_to AS BLOB)), 0)"
-                 " + coalesce(length(CAST(headers AS BLOB)), 0) + length(body)"
-                 " FROM log WHERE id BETWEEN ? AND ? ORDER BY id"},
+      sizes_{on, {"SELECT id, time_ms, ", size_columns, " FROM log WHERE id BETWEEN ? AND ? ORDER BY id"}},
       delete_{on, "DELETE FROM log WHERE id BETWEEN ? AND ?"},
-      open_{on, "SELECT id, subject FROM log WHERE id BETWEEN ? AND ?"},
-      delete_some_{on, "DELETE FROM log WHERE id IN (SELECT id FROM log WHERE id BETWEEN ? AND ? LIMIT ?)"},
+      open_{on, "SELECT id, subject, recipients FROM log WHERE id BETWEEN ? AND ? ORDER BY id"},
+      facts_{on, {"SELECT subject, recipients, ", size_columns, " FROM log WHERE id = ?"}},
+      at_or_after_{on, "SELECT id, time_ms FROM log WHERE id BETWEEN ? AND ? ORDER BY id LIMIT 1"},
+      some_sizes_{on, {"SELECT id, recipients IS NULL, ", size_columns,
+                       " FROM log WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?"}},
       insert_posting_{on, "INSERT INTO posting VALUES (?, ?, ?)"},
+      change_posting_{on, "UPDATE posting SET offsets = ? WHERE segment = ? AND subject = ?"},
+      delete_posting_{on, "DELETE FROM posting WHERE segment = ? AND subject = ?"},
       one_posting_{on, "SELECT offsets FROM posting WHERE segment = ? AND subject = ?"},
       postings_{on, "SELECT subject, offsets FROM posting WHERE segment = ?"},
       delete_postings_{on, "DELETE FROM posting WHERE segment >= ? AND segment < ?"},
@@ -112,8 +131,9 @@ row log_table::append(stream_entry& entry, store_request::append const& request)
         load_open_segment(entry);
     auto const seq = state.last + 1;
     auto const segment = segment_of(seq);
+    auto const offset = offset_in_segment(seq);
     auto const& m = *request.message;
-    row stored{seq, std::max(state.last_ms, request.time_ms), request.sender, request.message};
+    row stored{seq, std::max(state.last_ms, request.time_ms), request.sender, request.message, request.recipients};
 
     if (last_sender_ != request.sender.get() || last_sender_stream_ != state.id || last_sender_segment_ != segment) {
         last_sender_id_ = senders_.intern(state.id, request.sender->view(), segment);
@@ -122,22 +142,37 @@ row log_table::append(stream_entry& entry, store_request::append const& request)
         last_sender_stream_ = state.id;
         last_sender_segment_ = segment;
     }
-    auto const subject = subjects_.intern(state.id, m.subject(), segment);
+    name_id subject = 0;  // of a post
+    std::string recipients;
+    if (request.recipients == nullptr) {
+        subject = subjects_.intern(state.id, m.subject(), segment);
+        entry.open_segment[offset] = subject;
+    } else {
+        auto numbers = recipients_.intern(state.id, request.recipients->view(), segment);
+        recipients = std::move(numbers.packed);
+        for (auto const inbox : numbers.inboxes)
+            entry.open_posts[inbox].push_back(static_cast<std::uint16_t>(offset));
+    }
     insert_.run(row_key(state.id, seq), subject, last_sender_id_, stored.time_ms, entry.oseq + 1, text_or_null{m.id()},
-                text_or_null{m.reply_to()}, text_or_null{m.headers()}, blob{m.body()});
+                text_or_null{m.reply_to()}, text_or_null{m.headers()}, blob{m.body()}, blob_or_null{recipients});
 
     ++entry.oseq;
-    if (state.messages == 0)
+    if (state.messages == 0) {
         entry.oldest_ms = stored.time_ms;
+        state.first = seq;
+    }
+    auto const bytes = row_bytes(m);
     state.last = seq;
     state.last_ms = stored.time_ms;
     ++state.messages;
-    state.bytes += row_bytes(m);
-    auto const offset = offset_in_segment(seq);
-    entry.open_segment[offset] = subject;
+    state.bytes += bytes;
+    entry.newest = seq;
+    if (auto const owner = usage_owner(state.config, request.sender->view()); !owner.empty())
+        usage_.add(owner, bytes);
     if (offset == segment_rows - 1) {
         write_postings(entry, segment);
         std::ranges::fill(entry.open_segment, 0);
+        entry.open_posts.clear();
     }
     return stored;
 }
@@ -146,10 +181,16 @@ void log_table::load_open_segment(stream_entry& entry)
 {
     auto const& state = entry.state;
     entry.open_segment.assign(segment_rows, 0);
+    entry.open_posts.clear();
     auto const from = std::max(state.first, first_of_segment(segment_of(state.last + 1)));
     auto rows = open_.query(row_key(state.id, from), row_key(state.id, state.last));
-    while (rows.next())
-        entry.open_segment[offset_in_segment(seq_of(rows.integer(0)))] = static_cast<name_id>(rows.integer(1));
+    while (rows.next()) {
+        auto const offset = offset_in_segment(seq_of(rows.integer(0)));
+        entry.open_segment[offset] = static_cast<name_id>(rows.integer(1));
+        if (auto const recipients = rows.bytes(2); !recipients.empty())
+            for (auto const inbox : recipients_.inboxes(state.id, recipients))
+                entry.open_posts[inbox].push_back(static_cast<std::uint16_t>(offset));
+    }
 }
 
 void log_table::write_postings(stream_entry& entry, std::uint64_t segment)
@@ -159,6 +200,9 @@ void log_table::write_postings(stream_entry& entry, std::uint64_t segment)
     for (unsigned offset = 0; offset < segment_rows; ++offset)
         if (entry.open_segment[offset] != 0)
             sorted.emplace_back(entry.open_segment[offset], offset);
+    for (auto const& [inbox, rows] : entry.open_posts)
+        for (auto const offset : rows)
+            sorted.emplace_back(inbox, offset);
     std::ranges::sort(sorted);
     std::string offsets;
     for (std::size_t i = 0; i < sorted.size();) {
@@ -176,10 +220,13 @@ void log_table::write_postings(stream_entry& entry, std::uint64_t segment)
 row log_table::take(statement::rows& rows)
 {
     // Copies: the texts lie in caches that the next look-up may empty.
-    auto const subject = subjects_.text(static_cast<name_id>(rows.integer(1)));
+    auto const recipients = rows.bytes(8).empty() ? nullptr : recipients_.text(rows.bytes(8));
+    auto const subject = recipients != nullptr ? nullptr : subjects_.text(static_cast<name_id>(rows.integer(1)));
     auto const sender = senders_.text(static_cast<name_id>(rows.integer(2)));
     return {seq_of(rows.integer(0)), rows.number(3), sender,
-            message::make({subject->view(), rows.bytes(4), rows.bytes(5), rows.bytes(6), rows.bytes(7)})};
+            message::make({subject == nullptr ? std::string_view{} : subject->view(), rows.bytes(4), rows.bytes(5), rows.bytes(6),
+                           rows.bytes(7)}),
+            recipients};
 }
 
 row log_table::fetch(stream_entry const& entry, message_seq seq)
@@ -206,9 +253,11 @@ void log_table::read(stream_entry& entry, store_request::read const& request, st
 
     if (request.filter.empty()) {
         auto rows = range_.query(row_key(state.id, next), row_key(state.id, state.last));
-        while (next <= state.last && rows.next())
-            if (!add(take(rows)))
-                break;
+        bool room = true;
+        while (room && next <= state.last && rows.next())
+            room = add(take(rows));
+        if (room)
+            next = std::max(next, state.last + 1);
         answer.end = next > state.last;
         return;
     }
@@ -228,7 +277,7 @@ void log_table::read(stream_entry& entry, store_request::read const& request, st
         for (auto const seq : found) {
             auto taken = fetch(entry, seq);
             if (taken.message == nullptr)
-                throw std::runtime_error{"the database is damaged: a row of the subject index is missing"};
+                continue;  // its index goes with a whole segment
             room = add(std::move(taken));
             if (!room)
                 break;
@@ -238,6 +287,23 @@ void log_table::read(stream_entry& entry, store_request::read const& request, st
         next = std::min(first_of_segment(segment + 1), state.last + 1);
     }
     answer.end = next > state.last;
+}
+
+message_seq log_table::find(stream_entry& entry, std::string_view pattern, message_seq from, message_seq up_to,
+                            std::vector<message_seq>& found)
+{
+    filter wanted{*this, entry.state.id, pattern};
+    auto next = std::max(from, entry.state.first);
+    if (wanted.takes_nothing())
+        next = std::max(next, up_to + 1);
+    for (std::size_t cost = 0; next <= up_to && cost < look_cost_max && found.size() < trim_slice::rows_max;) {
+        auto const segment = segment_of(next);
+        std::vector<message_seq> here;
+        cost += 1 + candidates(entry, segment, wanted, next, here);
+        std::ranges::copy_if(here, std::back_inserter(found), [&](auto const seq) { return seq <= up_to; });
+        next = first_of_segment(segment + 1);
+    }
+    return next;
 }
 
 std::size_t log_table::candidates(stream_entry& entry, std::uint64_t segment, filter& wanted, message_seq from,
@@ -256,9 +322,26 @@ std::size_t log_table::candidates(stream_entry& entry, std::uint64_t segment, fi
     if (segment == segment_of(entry.state.last + 1)) {  // not indexed yet
         if (entry.open_segment.empty())
             load_open_segment(entry);
+        auto const posts = [&](std::vector<std::uint16_t> const& offsets) {
+            for (auto at = std::ranges::lower_bound(offsets, offset_in_segment(from)); at != offsets.end(); ++at)
+                found.push_back(base + *at);
+        };
+        if (!entry.open_posts.empty()) {
+            auto const* const few = wanted.few();
+            if (few == nullptr) {
+                for (auto const& [inbox, offsets] : entry.open_posts)
+                    if (wanted.takes(inbox))
+                        posts(offsets);
+            } else {
+                for (auto const inbox : *few)
+                    if (auto const at = entry.open_posts.find(inbox); at != entry.open_posts.end())
+                        posts(at->second);
+            }
+        }
         for (auto seq = from; seq <= entry.state.last; ++seq)
-            if (wanted.takes(entry.open_segment[offset_in_segment(seq)]))
+            if (auto const subject = entry.open_segment[offset_in_segment(seq)]; subject != 0 && wanted.takes(subject))
                 found.push_back(seq);
+        sort_once(found);
         return static_cast<std::size_t>(entry.state.last + 1 - from);
     }
     auto const key = segment_key(entry.state.id, segment);
@@ -269,7 +352,7 @@ std::size_t log_table::candidates(stream_entry& entry, std::uint64_t segment, fi
                 unpack(rows.bytes(0));
         }
         if (few->size() > 1)
-            std::ranges::sort(found);
+            sort_once(found);
         return 4 * few->size();  // a descent costs about as much as four steps along
     }
     std::size_t looked = 1;
@@ -279,7 +362,7 @@ std::size_t log_table::candidates(stream_entry& entry, std::uint64_t segment, fi
             if (wanted.takes(static_cast<name_id>(rows.integer(0))))
                 unpack(rows.bytes(1));
     }
-    std::ranges::sort(found);
+    sort_once(found);
     return looked;
 }
 
@@ -293,53 +376,24 @@ std::uint64_t log_table::time_of(stream_entry const& entry, message_seq seq)
 
 message_seq log_table::first_at(stream_entry const& entry, std::uint64_t time_ms)
 {
-    // Times never fall along a stream, and a log has no holes: look by halves.
+    // Times never fall along a stream: look by halves. Where rows are missing the next one stands for them.
+    auto const end = entry.state.last + 1;
     auto low = entry.state.first;
-    auto high = entry.state.last + 1;
+    auto high = end;
+    auto found = end;
     while (low < high) {
         auto const middle = low + (high - low) / 2;
-        if (time_of(entry, middle) < time_ms)
-            low = middle + 1;
-        else
+        auto rows = at_or_after_.query(row_key(entry.state.id, middle), row_key(entry.state.id, high - 1));
+        if (!rows.next()) {
             high = middle;
+        } else if (rows.number(1) < time_ms) {
+            low = seq_of(rows.integer(0)) + 1;
+        } else {
+            found = seq_of(rows.integer(0));
+            high = middle;
+        }
     }
-    return low;
-}
-
-void log_table::remove_front(stream_entry& entry, message_seq from)
-{
-    auto const& state = entry.state;
-    delete_.run(row_key(state.id, from), row_key(state.id, state.first - 1));
-    entry.oldest_ms.reset();
-    if (segment_of(from) != segment_of(state.first))
-        delete_postings_.run(segment_key(state.id, segment_of(from)), segment_key(state.id, segment_of(state.first)));
-}
-
-void log_table::drop_names(stream_entry& entry, trim_slice& slice)
-{
-    if (slice.used_up() || !has_unused_names(entry))
-        return;
-    auto const segment = segment_of(entry.state.first);
-    auto const limit = static_cast<std::int64_t>(trim_slice::rows_max);
-    auto const dropped = subjects_.drop_unused(entry.state.id, segment, limit)
-                       + senders_.drop_unused(entry.state.id, segment, limit);
-    if (dropped != 0)
-        forget();
-    slice.take(0, static_cast<std::uint64_t>(dropped));
-    if (!slice.used_up())
-        entry.names_checked = segment;
-}
-
-bool log_table::remove_slice(stream_id stream)
-{
-    delete_some_.run(row_key(stream, 0), row_key(stream, message_seq_max), slice_rows);
-    if (on_.changes() != 0)
-        return true;
-    auto const last_segment = segment_of(message_seq_max);
-    delete_some_postings_.run(segment_key(stream, 0), segment_key(stream, last_segment), slice_rows);
-    if (on_.changes() != 0)
-        return true;
-    return subjects_.drop_all(stream, slice_rows) + senders_.drop_all(stream, slice_rows) != 0;
+    return found;
 }
 
 void log_table::check_newest(stream_entry const& entry)
@@ -347,9 +401,9 @@ void log_table::check_newest(stream_entry const& entry)
     auto const& state = entry.state;
     auto rows = newest_.query(row_key(state.id, 0), row_key(state.id, message_seq_max));
     auto const found = rows.next() ? seq_of(rows.integer(0)) : 0;
-    if (found != (state.messages == 0 ? 0 : state.last))
+    if (found != entry.newest || (found == 0) != (state.messages == 0))
         throw std::runtime_error{"the database is damaged: the log of stream " + state.config.name + " does not end at "
-                                 + std::to_string(state.last)};
+                                 + std::to_string(entry.newest)};
     if (state.messages != 0)
         time_of(entry, state.first);
 }
@@ -358,6 +412,7 @@ void log_table::forget()
 {
     subjects_.forget();
     senders_.forget();
+    recipients_.forget();
     last_sender_ = nullptr;
     last_sender_held_.reset();
 }

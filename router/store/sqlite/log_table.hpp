@@ -10,7 +10,10 @@
 #include "router/store/row_bytes.hpp"
 #include "router/store/sqlite/database.hpp"
 #include "router/store/sqlite/name_table.hpp"
+#include "router/store/sqlite/newest_rows.hpp"
+#include "router/store/sqlite/recipient_names.hpp"
 #include "router/store/sqlite/stream_table.hpp"
+#include "router/store/sqlite/user_totals.hpp"
 #include "router/store/store.hpp"
 
 namespace kedge::sqlite {
@@ -34,7 +37,8 @@ private:
 
 class log_table {
 public:
-    explicit log_table(database&);
+    /// Each row that comes or goes is counted in `usage` (but posts).
+    log_table(database&, user_totals& usage);
 
     /// Stores the row as the stream's next; the stream's entry is changed but not saved.
     row append(stream_entry&, store_request::append const&);
@@ -48,25 +52,40 @@ public:
     message_seq first_at(stream_entry const&, std::uint64_t time_ms);
     std::uint64_t time_of(stream_entry const&, message_seq);
 
-    /// Takes rows from the front while `goes(time of the oldest)`, as far as the slice reaches.
+    /// Takes rows from the front while `goes(seq, time of the oldest)`, as far as the slice reaches. Returns how many.
     template <class Goes>
-    void trim(stream_entry& entry, trim_slice& slice, Goes const& goes)
+    std::uint64_t trim(stream_entry& entry, trim_slice& slice, Goes const& goes)
     {
         auto& state = entry.state;
         auto const from = state.first;
+        std::uint64_t gone = 0;
         {
             auto rows = sizes_.query(row_key(state.id, from), row_key(state.id, state.last));
-            while (!slice.used_up() && rows.next() && goes(rows.number(0))) {
-                auto const bytes = rows.number(1) + row_bytes_fixed;
+            for (state.first = state.last + 1; rows.next(); ++gone) {
+                auto const seq = seq_of(rows.integer(0));
+                if (slice.used_up() || !goes(seq, rows.number(1))) {
+                    state.first = seq;
+                    break;
+                }
+                auto const bytes = rows.number(2) + row_bytes_fixed;
                 slice.take(bytes);
-                state.bytes -= std::min(state.bytes, bytes);
-                --state.messages;
-                ++state.first;
+                count_out(entry, bytes, static_cast<name_id>(rows.integer(3)));
             }
         }
         if (state.first != from)
             remove_front(entry, from);
+        return gone;
     }
+    /// Takes these rows, rising, wherever they are; one that is not there is passed over. Returns how many.
+    std::uint64_t remove(stream_entry&, std::vector<message_seq> const&);
+    /// Seqs from `from` to `up_to` under which the filter finds rows, as far as one slice may look; the first that was not looked at.
+    message_seq find(stream_entry&, std::string_view filter, message_seq from, message_seq up_to, std::vector<message_seq>& found);
+    /// Whether there are rows that `max_msgs_per_subject` has not been held against; and doing so. Returns how many went.
+    static bool has_uncounted(stream_entry const& entry)
+    {
+        return entry.state.config.max_msgs_per_subject != 0 && entry.counted < entry.state.last && entry.state.messages != 0;
+    }
+    std::uint64_t drop_older_of_subjects(stream_entry&, trim_slice&);
     /// Deletes a slice of a stream that is no more: rows, index and names. Returns whether something is left.
     bool remove_slice(stream_id);
     /// Whether retention went on since the stream's unused names were last dropped; and dropping them.
@@ -86,12 +105,17 @@ private:
     void load_open_segment(stream_entry&);
     void write_postings(stream_entry&, std::uint64_t segment);
     void remove_front(stream_entry&, message_seq from);
+    void count_out(stream_entry&, std::uint64_t bytes, name_id sender);
+    void unindex(stream_entry&, std::vector<std::pair<name_id, message_seq>>& gone);
     /// Appends the seqs in [from, end of the segment] that match to `found`, rising; returns what the look cost.
     std::size_t candidates(stream_entry&, std::uint64_t segment, filter&, message_seq from, std::vector<message_seq>& found);
 
     database& on_;
+    user_totals& usage_;
     name_table subjects_;
     name_table senders_;
+    recipient_names recipients_;
+    newest_rows newest_of_subjects_;
     statement insert_;
     statement range_;
     statement one_;
@@ -100,8 +124,12 @@ private:
     statement sizes_;
     statement delete_;
     statement open_;
-    statement delete_some_;
+    statement facts_;
+    statement at_or_after_;
+    statement some_sizes_;
     statement insert_posting_;
+    statement change_posting_;
+    statement delete_posting_;
     statement one_posting_;
     statement postings_;
     statement delete_postings_;

@@ -106,7 +106,55 @@ CREATE TABLE rule (
     role TEXT NOT NULL, pattern TEXT NOT NULL);
 )sql";
 
-constexpr std::array steps{first_schema};
+/// Mail, rows missing in the middle of a log, rows counted per subject, bytes counted per user. A stream of a user's own with the
+/// name of the system's stream for mail makes room for it. The totals of what is stored are counted here, once.
+constexpr char const* second_schema = R"sql(
+UPDATE stream SET name = (WITH RECURSIVE number(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM number)
+    SELECT 'INBOX-' || i FROM number WHERE NOT EXISTS (SELECT 1 FROM stream AS other WHERE other.name = 'INBOX-' || i) LIMIT 1)
+    WHERE name = 'INBOX';
+ALTER TABLE stream ADD COLUMN max_msgs_per_subject INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE stream ADD COLUMN discard INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE stream ADD COLUMN paused INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE stream ADD COLUMN messages INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE stream ADD COLUMN newest INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE stream ADD COLUMN counted INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE stream ADD COLUMN count_round INTEGER NOT NULL DEFAULT 0;
+UPDATE stream SET messages = last + 1 - first, newest = CASE WHEN last < first THEN 0 ELSE last END;
+
+ALTER TABLE log ADD COLUMN recipients BLOB;
+ALTER TABLE subject ADD COLUMN newest BLOB;
+
+ALTER TABLE consumer ADD COLUMN backoff_ms BLOB NOT NULL DEFAULT x'';
+ALTER TABLE consumer ADD COLUMN paused INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE consumer ADD COLUMN done_messages INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE consumer ADD COLUMN done_bytes INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE dead ADD COLUMN recipients TEXT;
+
+CREATE TABLE mailbox (user TEXT PRIMARY KEY, messages INTEGER NOT NULL, bytes INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE usage (user TEXT PRIMARY KEY, messages INTEGER NOT NULL, bytes INTEGER NOT NULL) WITHOUT ROWID;
+INSERT INTO usage
+    SELECT CASE instr(sender.text, '/') WHEN 0 THEN sender.text ELSE substr(sender.text, 1, instr(sender.text, '/') - 1) END AS user,
+           count(*),
+           sum(32 + coalesce(length(CAST(message_id AS BLOB)), 0) + coalesce(length(CAST(reply_to AS BLOB)), 0)
+               + coalesce(length(CAST(headers AS BLOB)), 0) + length(body))
+    FROM log JOIN sender ON sender.id = log.sender WHERE sender.text NOT LIKE '$%' GROUP BY 1;
+
+CREATE TABLE user_limit (user TEXT NOT NULL, name TEXT NOT NULL, value INTEGER NOT NULL, PRIMARY KEY (user, name)) WITHOUT ROWID;
+ALTER TABLE rule ADD COLUMN key TEXT NOT NULL DEFAULT '';
+CREATE TABLE ban (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, user TEXT NOT NULL, key TEXT NOT NULL, address TEXT NOT NULL, until_ms INTEGER NOT NULL,
+    reason TEXT NOT NULL, by_user TEXT NOT NULL, added_ms INTEGER NOT NULL);
+CREATE TABLE alias (alias TEXT PRIMARY KEY, user TEXT NOT NULL) WITHOUT ROWID;
+CREATE INDEX alias_user ON alias (user);
+CREATE TABLE list (name TEXT PRIMARY KEY, owner TEXT NOT NULL, posting INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE list_member (list TEXT NOT NULL, member TEXT NOT NULL, PRIMARY KEY (list, member)) WITHOUT ROWID;
+CREATE INDEX list_member_name ON list_member (member);
+CREATE TABLE audit (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, time_ms INTEGER NOT NULL, user TEXT NOT NULL, key TEXT NOT NULL, command TEXT NOT NULL,
+    args TEXT NOT NULL, outcome TEXT NOT NULL);
+)sql";
+
+constexpr std::array steps{first_schema, second_schema};
 
 std::string random_name()
 {

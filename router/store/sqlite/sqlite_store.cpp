@@ -11,6 +11,7 @@
 #include "router/store/sqlite/account_table.hpp"
 #include "router/store/sqlite/backup_run.hpp"
 #include "router/store/sqlite/batch_run.hpp"
+#include "router/store/sqlite/check_run.hpp"
 #include "router/store/sqlite/schema.hpp"
 
 namespace kedge {
@@ -52,13 +53,14 @@ failure why(std::exception const& thrown)
 struct sqlite_store::impl {
     impl(std::string const& path, limits const& configured)
         : bounds{configured}, on{sqlite::open_database(path)}, all{*on, bounds}, accounts{*on, bounds},
-          garbage{*on, "SELECT kind, id FROM garbage LIMIT 1"}, no_garbage{*on, "DELETE FROM garbage WHERE kind = ? AND id = ?"}
+          garbage{*on, "SELECT kind, id FROM garbage LIMIT 1"}, no_garbage{*on, "DELETE FROM garbage WHERE kind = ? AND id = ?"}, check_path{path + ".check"}
     {
         sqlite3_wal_hook(on->handle(), &impl::committed, this);
     }
     ~impl()
     {
         backup.reset();
+        checking.reset();
         sqlite3_wal_checkpoint_v2(on->handle(), nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
     }
 
@@ -84,6 +86,9 @@ struct sqlite_store::impl {
     template <class Work>
     bool in_transaction(Work const& work);
     void trim(sqlite::stream_entry&, std::uint64_t now_ms, sqlite::trim_slice&, std::vector<store_event::any>& events);
+    void trimmed(sqlite::stream_entry&, std::vector<store_event::any>& events);
+    void tell_usage(std::vector<store_event::any>& events);
+    bool purge(std::vector<store_event::any>& out);
     bool retain(std::uint64_t now_ms, std::vector<store_event::any>& out);
     bool wants_trim(sqlite::stream_entry&, std::uint64_t now_ms);
     bool see_to_inbox();
@@ -91,6 +96,7 @@ struct sqlite_store::impl {
     bool housekeeping(std::uint64_t now_ms, std::vector<store_event::any>& out);
     void checkpoint();
     bool back_up(std::vector<store_event::any>& out);
+    bool check(std::vector<store_event::any>& out);
     template <class Change>
     auto change_accounts(Change const& change) -> decltype(change());
 
@@ -101,9 +107,12 @@ struct sqlite_store::impl {
     sqlite::statement garbage;
     sqlite::statement no_garbage;
     epoch_gate gate;
-    sqlite::batch_run::backup_slot backups;
+    sqlite::batch_run::left_over later;
     std::unique_ptr<sqlite::backup_run> backup;
     token backup_request{};
+    std::string const check_path;  ///< of the copy that a check reads
+    std::unique_ptr<sqlite::check_run> checking;
+    token check_request{};
     stream_id trimmed_last{};  ///< where the last slice of retention ended
     int log_pages = 0;       ///< in the write-ahead log after the last commit
     bool stale = false;      ///< the tables' memory may differ from the file
@@ -134,6 +143,10 @@ store_contents sqlite_store::load(std::uint64_t now_ms)
     }
     found.consumers = all.consumers.states();
     found.nodes = all.nodes.states();
+    for (auto const& total : all.mail.all())
+        found.mail.push_back({total.user, total.messages, total.bytes});
+    for (auto const& total : all.usage.all())
+        found.usage.push_back({total.user, total.messages, total.bytes});
     found.ids = all.ids.window(now_ms, [&](stream_id id) { return all.streams.find(id) != nullptr; });
     return found;
 }
@@ -144,17 +157,17 @@ try {
     if (!recovered())
         return failure{error_code::internal, "the database cannot be read"};
     stale = true;  // until the commit says otherwise
-    auto const backups_before = backups;
+    auto const later_before = later;
     try {
         sqlite::transaction work{*on, what == tier::reads ? sqlite::transaction::kind::read : sqlite::transaction::kind::write};
-        sqlite::batch_run run{*on, all, gate, backups, events};
+        sqlite::batch_run run{*on, all, gate, later, events};
         for (auto const& request : batch)
             if (belongs(request, what))
                 std::visit(run, request);
         run.finish();
         work.commit();
     } catch (...) {
-        backups = backups_before;
+        later = later_before;
         throw;
     }
     stale = false;
@@ -240,7 +253,7 @@ bool sqlite_store::impl::wants_trim(sqlite::stream_entry& entry, std::uint64_t n
     auto const& config = state.config;
     if (state.messages == 0)
         return false;
-    if ((config.max_msgs != 0 && state.messages > config.max_msgs) || (config.max_bytes != 0 && state.bytes > config.max_bytes))
+    if (overflows(state))
         return true;
     if (config.keep == retention::interest && all.consumers.lowest_unfinished(state.id) > state.first)
         return true;
@@ -256,24 +269,77 @@ void sqlite_store::impl::trim(sqlite::stream_entry& entry, std::uint64_t now_ms,
 {
     auto const& state = entry.state;
     auto const& config = state.config;
-    auto const before = state.first;
     // An interest stream without a consumer: 0, nobody is done with anything, and only the limits take rows.
     auto const done_below = config.keep == retention::interest ? all.consumers.lowest_unfinished(state.id) : 0;
-    all.log.trim(entry, slice, [&](std::uint64_t oldest_ms) {
-        return (config.max_msgs != 0 && state.messages > config.max_msgs)
-            || (config.max_bytes != 0 && state.bytes > config.max_bytes)
-            || (config.max_age_ms != 0 && oldest_ms + config.max_age_ms <= now_ms) || state.first < done_below;
+    auto const gone = all.log.trim(entry, slice, [&](message_seq seq, std::uint64_t time_ms) {
+        return overflows(state) || (config.max_age_ms != 0 && time_ms + config.max_age_ms <= now_ms) || seq < done_below;
     });
-    if (state.first != before) {
-        all.streams.changed(entry);
-        events.push_back(store_event::stream_trimmed{state.id, state.first, state.messages, state.bytes});
+    if (gone != 0)
+        trimmed(entry, events);
+}
+
+void sqlite_store::impl::trimmed(sqlite::stream_entry& entry, std::vector<store_event::any>& events)
+{
+    auto const& state = entry.state;
+    all.streams.changed(entry);
+    events.push_back(store_event::stream_trimmed{state.id, state.first, state.messages, state.bytes});
+}
+
+void sqlite_store::impl::tell_usage(std::vector<store_event::any>& events)
+{
+    store_event::usage_changed changed;
+    for (auto& total : all.usage.save())
+        changed.users.push_back({std::move(total.user), total.messages, total.bytes});
+    if (!changed.users.empty())
+        events.push_back(std::move(changed));
+}
+
+bool sqlite_store::impl::purge(std::vector<store_event::any>& out)
+{
+    if (later.purges.empty())
+        return false;
+    auto run = later.purges.front();  // a copy: what failed has not been done
+    std::vector<store_event::any> events;
+    in_transaction([&] {
+        auto* const entry = all.streams.find(run.asked.stream);
+        if (entry == nullptr) {
+            run.next = run.asked.up_to + 1;  // removed meanwhile
+            return false;
+        }
+        std::uint64_t gone = 0;
+        if (run.asked.filter.empty()) {
+            sqlite::trim_slice slice;
+            gone = all.log.trim(*entry, slice, [&](message_seq seq, std::uint64_t) { return seq <= run.asked.up_to; });
+            run.next = entry->state.first;
+        } else {
+            std::vector<message_seq> found;
+            run.next = all.log.find(*entry, run.asked.filter, run.next, run.asked.up_to, found);
+            gone = all.log.remove(*entry, found);
+        }
+        run.taken += gone;
+        if (gone != 0)
+            trimmed(*entry, events);
+        all.streams.save();
+        tell_usage(events);
+        return false;
+    });
+    if (run.next > run.asked.up_to) {
+        if (run.asked.request != token::none)
+            events.push_back(store_event::purged{run.asked.request, run.taken});
+        later.purges.pop_front();
+    } else {
+        later.purges.front() = std::move(run);
     }
+    std::ranges::move(events, std::back_inserter(out));
+    return !later.purges.empty();
 }
 
 bool sqlite_store::impl::retain(std::uint64_t now_ms, std::vector<store_event::any>& out)
 {
     auto& streams = all.streams.all();
-    auto const wants = [&](auto& entry) { return wants_trim(entry.second, now_ms) || all.log.has_unused_names(entry.second); };
+    auto const wants = [&](auto& entry) {
+        return wants_trim(entry.second, now_ms) || all.log.has_unused_names(entry.second) || all.log.has_uncounted(entry.second);
+    };
     if (std::ranges::none_of(streams, wants))
         return false;
     // One slice and one commit, however many streams there are; the next slice goes on behind the last stream of this one.
@@ -286,10 +352,16 @@ bool sqlite_store::impl::retain(std::uint64_t now_ms, std::vector<store_event::a
                 at = streams.begin();
             if (wants_trim(at->second, now_ms))
                 trim(at->second, now_ms, slice, events);
+            if (all.log.has_uncounted(at->second)) {
+                all.streams.changed(at->second);
+                if (all.log.drop_older_of_subjects(at->second, slice) != 0)
+                    trimmed(at->second, events);
+            }
             all.log.drop_names(at->second, slice);
             trimmed_last = at->first;
         }
         all.streams.save();
+        tell_usage(events);
         return slice.used_up();
     });
     std::ranges::move(events, std::back_inserter(out));
@@ -322,8 +394,16 @@ bool sqlite_store::impl::collect_garbage()
 bool sqlite_store::impl::housekeeping(std::uint64_t now_ms, std::vector<store_event::any>& out)
 {
     bool more = retain(now_ms, out);
-    if (has_garbage)
-        more = in_transaction([&] { return collect_garbage(); }) || more;
+    more = purge(out) || more;
+    if (has_garbage) {
+        std::vector<store_event::any> events;
+        more = in_transaction([&] {
+            auto const left = collect_garbage();
+            tell_usage(events);
+            return left;
+        }) || more;
+        std::ranges::move(events, std::back_inserter(out));
+    }
     if (!all.ids.idle(now_ms))
         more = in_transaction([&] { return all.ids.maintain(now_ms); }) || more;
     return more;
@@ -343,8 +423,8 @@ void sqlite_store::impl::checkpoint()
 bool sqlite_store::impl::back_up(std::vector<store_event::any>& out)
 {
     batch_events events{out};
-    if (backups.next) {
-        auto const request = *std::exchange(backups.next, std::nullopt);
+    if (later.backup) {
+        auto const request = *std::exchange(later.backup, std::nullopt);
         auto begun = sqlite::backup_run::begin(*on, request.path);
         if (!begun) {
             events.failed(request.request, begun.error());
@@ -352,7 +432,7 @@ bool sqlite_store::impl::back_up(std::vector<store_event::any>& out)
         }
         backup = std::move(*begun);
         backup_request = request.request;
-        backups.running = true;
+        later.backup_running = true;
     }
     if (!backup)
         return false;
@@ -364,7 +444,34 @@ bool sqlite_store::impl::back_up(std::vector<store_event::any>& out)
     else
         events.failed(backup_request, step.error());
     backup.reset();
-    backups.running = false;
+    later.backup_running = false;
+    return false;
+}
+
+bool sqlite_store::impl::check(std::vector<store_event::any>& out)
+{
+    batch_events events{out};
+    if (later.check) {
+        check_request = std::exchange(later.check, std::nullopt)->request;
+        auto begun = sqlite::check_run::begin(*on, check_path);
+        if (!begun) {
+            events.failed(check_request, begun.error());
+            return false;
+        }
+        checking = std::move(*begun);
+        later.check_running = true;
+    }
+    if (!checking)
+        return false;
+    auto step = checking->step();
+    if (step && !*step)
+        return true;
+    if (step)
+        events.push(store_event::checked{check_request, (*step)->rows, std::move((*step)->findings)});
+    else
+        events.failed(check_request, step.error());
+    checking.reset();
+    later.check_running = false;
     return false;
 }
 
@@ -379,6 +486,7 @@ bool sqlite_store::maintain(std::uint64_t now_ms, std::vector<store_event::any>&
         self.recovered();  // the disk's failures are told to whoever publishes; housekeeping just tries again later
     }
     self.checkpoint();
+    more = self.check(out) || more;
     return self.back_up(out) || more;
 }
 
@@ -431,13 +539,46 @@ result<void> sqlite_store::remove_rule(std::uint64_t id)
     return impl_->change_accounts([&] { return impl_->accounts.remove_rule(id); });
 }
 
-result<std::uint64_t> sqlite_store::add_ban(account_ban const&) { return failure{}; }
-result<void> sqlite_store::remove_ban(std::uint64_t) { return failure{}; }
-result<void> sqlite_store::put_alias(account_alias const&) { return failure{}; }
-result<void> sqlite_store::remove_alias(std::string const&) { return failure{}; }
-result<void> sqlite_store::put_list(account_list const&) { return failure{}; }
-result<void> sqlite_store::remove_list(std::string const&) { return failure{}; }
-result<void> sqlite_store::add_audit(audit_entry const&) { return failure{}; }
-std::vector<audit_entry> sqlite_store::read_audit(std::uint64_t, std::size_t) { return {}; }
+result<std::uint64_t> sqlite_store::add_ban(account_ban const& added)
+{
+    return impl_->change_accounts([&] { return impl_->accounts.add_ban(added); });
+}
+
+result<void> sqlite_store::remove_ban(std::uint64_t id)
+{
+    return impl_->change_accounts([&] { return impl_->accounts.remove_ban(id); });
+}
+
+result<void> sqlite_store::put_alias(account_alias const& added)
+{
+    return impl_->change_accounts([&] { return impl_->accounts.put_alias(added); });
+}
+
+result<void> sqlite_store::remove_alias(std::string const& alias)
+{
+    return impl_->change_accounts([&] { return impl_->accounts.remove_alias(alias); });
+}
+
+result<void> sqlite_store::put_list(account_list const& list)
+{
+    return impl_->change_accounts([&] { return impl_->accounts.put_list(list); });
+}
+
+result<void> sqlite_store::remove_list(std::string const& name)
+{
+    return impl_->change_accounts([&] { return impl_->accounts.remove_list(name); });
+}
+
+result<void> sqlite_store::add_audit(audit_entry const& added)
+{
+    return impl_->change_accounts([&] { return impl_->accounts.add_audit(added); });
+}
+
+std::vector<audit_entry> sqlite_store::read_audit(std::uint64_t before, std::size_t most)
+try {
+    return impl_->accounts.read_audit(before, most);
+} catch (sqlite::error const&) {
+    return {};  // a database that cannot be read is told by whatever writes next
+}
 
 }  // namespace kedge

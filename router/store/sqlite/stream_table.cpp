@@ -12,12 +12,15 @@ constexpr char between_subjects = ' ';  // patterns hold no spaces
 
 stream_table::stream_table(database& on)
     : on_{on},
-      select_{on, "SELECT id, name, subjects, max_age_ms, max_bytes, max_msgs, keep, first, last, oseq, bytes, last_ms FROM stream"},
-      insert_{on, "INSERT INTO stream (name, subjects, max_age_ms, max_bytes, max_msgs, keep, first, last, oseq, bytes, last_ms)"
-                  " VALUES (?, ?, ?, ?, ?, ?, 1, 0, 0, 0, 0)"},
-      edit_{on, "UPDATE stream SET subjects = ?, max_age_ms = ?, max_bytes = ?, max_msgs = ?, keep = ? WHERE id = ?"},
+      select_{on, "SELECT id, name, subjects, max_age_ms, max_bytes, max_msgs, keep, max_msgs_per_subject, discard, paused,"
+                  " first, last, newest, oseq, messages, bytes, last_ms, counted, count_round FROM stream"},
+      insert_{on, "INSERT INTO stream (name, subjects, max_age_ms, max_bytes, max_msgs, keep, max_msgs_per_subject, discard, paused,"
+                  " first, last, oseq, bytes, last_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 0, 0, 0, 0)"},
+      edit_{on, "UPDATE stream SET subjects = ?, max_age_ms = ?, max_bytes = ?, max_msgs = ?, keep = ?, max_msgs_per_subject = ?,"
+                " discard = ?, paused = ? WHERE id = ?"},
       remove_{on, "DELETE FROM stream WHERE id = ?"},
-      save_{on, "UPDATE stream SET first = ?, last = ?, oseq = ?, bytes = ?, last_ms = ? WHERE id = ?"}
+      save_{on, "UPDATE stream SET first = ?, last = ?, newest = ?, oseq = ?, messages = ?, bytes = ?, last_ms = ?, counted = ?,"
+                " count_round = ? WHERE id = ?"}
 {
 }
 
@@ -36,14 +39,21 @@ void stream_table::load()
         state.config.max_bytes = rows.number(4);
         state.config.max_msgs = rows.number(5);
         state.config.keep = rows.integer(6) == 0 ? retention::limits : retention::interest;
-        state.first = rows.number(7);
-        state.last = rows.number(8);
-        entry.oseq = rows.number(9);
-        state.bytes = rows.number(10);
-        state.last_ms = rows.number(11);
-        if (state.first == 0 || state.first > state.last + 1 || state.last > message_seq_max)
+        state.config.max_msgs_per_subject = rows.number(7);
+        state.config.when_full = rows.integer(8) == 0 ? discard::oldest : discard::newest;
+        state.config.paused = rows.integer(9) != 0;
+        state.first = rows.number(10);
+        state.last = rows.number(11);
+        entry.newest = rows.number(12);
+        entry.oseq = rows.number(13);
+        state.messages = rows.number(14);
+        state.bytes = rows.number(15);
+        state.last_ms = rows.number(16);
+        entry.counted = rows.number(17);
+        entry.count_round = rows.number(18);
+        if (state.first == 0 || state.first > state.last + 1 || state.last > message_seq_max
+            || state.messages > state.last + 1 - state.first || entry.newest > state.last)
             throw std::runtime_error{"the database is damaged: stream " + state.config.name + " has no sensible bounds"};
-        state.messages = state.last + 1 - state.first;  // a log has no holes
         all_.emplace(state.id, std::move(entry));
     }
 }
@@ -66,7 +76,8 @@ stream_entry& stream_table::create(stream_config const& config)
 {
     auto const subjects = joined(config.subjects, between_subjects);
     insert_.run(std::string_view{config.name}, std::string_view{subjects}, config.max_age_ms, config.max_bytes,
-                config.max_msgs, static_cast<int>(config.keep));
+                config.max_msgs, static_cast<int>(config.keep), config.max_msgs_per_subject,
+                static_cast<int>(config.when_full), config.paused);
     if (static_cast<std::uint64_t>(on_.last_rowid()) > stream_id_max)
         throw std::runtime_error{"the database has given out its last stream number"};
     stream_entry entry;
@@ -79,7 +90,13 @@ void stream_table::edit(stream_entry& entry, stream_config const& config)
 {
     auto const subjects = joined(config.subjects, between_subjects);
     edit_.run(std::string_view{subjects}, config.max_age_ms, config.max_bytes, config.max_msgs, static_cast<int>(config.keep),
+              config.max_msgs_per_subject, static_cast<int>(config.when_full), config.paused,
               static_cast<std::uint32_t>(entry.state.id));
+    if (config.max_msgs_per_subject != entry.state.config.max_msgs_per_subject) {  // count afresh, from the oldest row
+        entry.counted = 0;
+        ++entry.count_round;
+        changed(entry);
+    }
     entry.state.config = config;
 }
 
@@ -104,7 +121,8 @@ void stream_table::save()
         if (entry == nullptr)
             continue;  // removed in the same transaction
         auto const& state = entry->state;
-        save_.run(state.first, state.last, entry->oseq, state.bytes, state.last_ms, static_cast<std::uint32_t>(id));
+        save_.run(state.first, state.last, entry->newest, entry->oseq, state.messages, state.bytes, state.last_ms,
+                  entry->counted, entry->count_round, static_cast<std::uint32_t>(id));
         entry->changed = false;
     }
     changed_.clear();

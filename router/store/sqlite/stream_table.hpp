@@ -4,6 +4,7 @@
 #include <array>
 #include <map>
 #include <optional>
+#include <unordered_map>
 #include <vector>
 
 #include "router/store/sqlite/database.hpp"
@@ -16,8 +17,14 @@ namespace kedge::sqlite {
 struct stream_entry {
     stream_state state;
     std::uint64_t oseq = 0;  ///< highest given to a row that was born here
+    message_seq newest = 0;  ///< highest seq that is there; 0 = none is
+    /// Rows up to here are in the lists that `max_msgs_per_subject` needs (newest_rows.hpp), made in this round.
+    message_seq counted = 0;
+    std::uint64_t count_round = 0;
     /// Subjects of the rows of the newest, unfinished segment, by offset; 0 = no such row. Read from the log when needed.
     std::vector<name_id> open_segment;
+    /// Of posts in that segment: rising offsets of each inbox's rows.
+    std::unordered_map<name_id, std::vector<std::uint16_t>> open_posts;
     std::optional<std::uint64_t> oldest_ms;  ///< time of the row `first`, once it was asked for
     std::uint64_t names_checked = 0;         ///< first segment when unused names were last dropped
     bool changed = false;                    ///< in this transaction
