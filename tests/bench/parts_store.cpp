@@ -32,7 +32,9 @@ public:
         config.name = "BENCH";
         config.subjects = {"d.>"};
         batch.emplace_back(store_request::create_stream{token{1}, config});
-        run(std::move(batch));
+        for (auto const& event : run(std::move(batch)))
+            if (auto const* const created = std::get_if<store_event::stream_created>(&event))
+                stream_ = created->stream.id;
     }
     ~database()
     {
@@ -61,7 +63,7 @@ public:
             parts.body = body;
             store_request::append a;
             a.request = token{last_};
-            a.stream = stream_id{1};
+            a.stream = stream_;
             a.epoch = 1;
             a.time_ms = now_ms;
             a.sender = sender;
@@ -73,9 +75,12 @@ public:
         benchmark::DoNotOptimize(run(std::move(batch)));
     }
 
+    stream_id stream() const { return stream_; }
+
 private:
     std::filesystem::path folder_;
     std::unique_ptr<sqlite_store> store_;
+    stream_id stream_{};
     std::uint64_t last_ = 1'000'000'000;
 };
 
@@ -100,7 +105,7 @@ void store_read(benchmark::State& state)
     for (auto _ : state) {
         store_request::read read;
         read.request = token{1};
-        read.stream = stream_id{1};
+        read.stream = db.stream();
         read.from = from;
         std::vector<store_request::any> batch;
         batch.emplace_back(std::move(read));
