@@ -189,13 +189,13 @@ void memory_store::drop_older_of_subjects(stream& of)
     auto const most = of.state.config.max_msgs_per_subject;
     if (most == 0 || of.subjects_checked)
         return;
-    std::map<std::string_view, std::uint64_t> too_many;
+    std::map<std::string, std::uint64_t, std::less<>> too_many;  // of its own: the messages go meanwhile
     for (auto const& stored : of.rows)
-        ++too_many[stored.message->subject()];
+        ++too_many[std::string{stored.message->subject()}];
     for (auto& [subject, rows] : too_many)
         rows -= std::min(rows, most);
     remove_rows(of, [&](row const& stored) {  // the oldest come first
-        auto& rows = too_many.at(stored.message->subject());
+        auto& rows = too_many.find(stored.message->subject())->second;
         return rows != 0 && rows-- != 0;
     });
     of.subjects_checked = true;

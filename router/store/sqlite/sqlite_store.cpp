@@ -350,13 +350,13 @@ bool sqlite_store::impl::retain(std::uint64_t now_ms, std::vector<store_event::a
         for (std::size_t i = 0; i < streams.size() && !slice.used_up(); ++i, ++at) {
             if (at == streams.end())
                 at = streams.begin();
-            if (wants_trim(at->second, now_ms))
-                trim(at->second, now_ms, slice, events);
-            if (all.log.has_uncounted(at->second)) {
+            if (all.log.has_uncounted(at->second)) {  // first: what goes here leaves room for others
                 all.streams.changed(at->second);
                 if (all.log.drop_older_of_subjects(at->second, slice) != 0)
                     trimmed(at->second, events);
             }
+            if (!slice.used_up() && wants_trim(at->second, now_ms))
+                trim(at->second, now_ms, slice, events);
             all.log.drop_names(at->second, slice);
             trimmed_last = at->first;
         }

@@ -1,7 +1,9 @@
 /// Rows that go from the middle: purge, older rows of a subject. Streams that refuse when they are full. Bytes by user.
 
+#include <algorithm>
 #include <map>
 #include <random>
+#include <set>
 
 #include "router/store/row_bytes.hpp"
 #include "tests/store/fixture.hpp"
@@ -326,4 +328,90 @@ TEST_CASE("what is stored of each user's publishes follows the rows")
         CHECK(changed.front().users.front().messages == 0);
         CHECK(f.load().usage.empty());
     });
+}
+
+TEST_CASE("both stores come to the same, whatever is asked of them")
+{
+    constexpr unsigned seeds = 40;
+    for (unsigned seed = 1; seed <= seeds; ++seed) {
+        INFO("seed " << seed);
+        std::vector<std::vector<std::string>> stories;
+        on_both_stores([&](store_fixture& f) {
+            auto& story = stories.emplace_back();
+            std::mt19937 random{seed};
+            auto const below = [&](unsigned n) { return static_cast<unsigned>(random() % n); };
+            auto const name = [&](char const* prefix, unsigned of) { return prefix + std::to_string(below(of)); };
+            stream_id const inbox{1};
+            auto const some_config = [&](std::string const& stream) {
+                stream_config config;
+                config.name = stream;
+                config.subjects = {stream + ".>"};
+                config.max_msgs = below(2) * (20 + below(300));
+                config.max_bytes = below(3) == 0 ? (20 + below(300)) * row_bytes_fixed : 0;
+                config.max_age_ms = below(4) == 0 ? 1000 : 0;
+                config.max_msgs_per_subject = below(2) * (1 + below(4));
+                config.when_full = below(3) == 0 ? discard::newest : discard::oldest;
+                return config;
+            };
+            std::vector<stream_id> const streams{add_stream(f, "A", some_config("A")), add_stream(f, "B", some_config("B"))};
+            std::uint64_t epoch = 1;
+            for (int step = 0; step < 60; ++step) {
+                std::vector<store_request::any> batch;
+                for (unsigned i = below(150); i > 0; --i) {
+                    auto const post = below(4) == 0;
+                    auto const& stream = streams[below(2)];
+                    auto request = append(post ? inbox : stream, post ? "" : name(stream == streams[0] ? "A.s" : "B.s", 12),
+                                          std::string(below(40), 'x'));
+                    request.epoch = epoch;
+                    request.time_ms = f.now_ms += below(20);
+                    request.sender = shared_bytes::copy_of(name("user", 3) + "/n");
+                    if (post) {
+                        std::set<std::string> to;
+                        for (unsigned k = 1 + below(4); k > 0; --k)
+                            to.insert(name("user", 4) + (below(2) == 0 ? "" : "/n"));
+                        std::string text;
+                        for (auto const& each : to)
+                            text += (text.empty() ? "" : " ") + each;
+                        request.recipients = shared_bytes::copy_of(text);
+                    }
+                    batch.push_back(request);
+                }
+                if (below(6) == 0) {
+                    auto const at = below(2);
+                    batch.push_back(store_request::edit_stream{next_token(), streams[at], some_config(at == 0 ? "A" : "B")});
+                }
+                if (below(5) == 0)
+                    batch.push_back(store_request::purge{next_token(), streams[below(2)], below(2) == 0 ? "" : name("*.s", 12), below(600)});
+                if (below(12) == 0)
+                    batch.push_back(store_request::purge{next_token(), inbox, name("inbox.user", 4), below(300)});
+                auto const failed = of<store_event::append_failed>(f.run(std::move(batch))).size();
+                epoch += failed != 0 ? 1 : 0;
+                story.push_back("refused " + std::to_string(failed));
+                for (auto const& purged : of<store_event::purged>(f.maintain()))
+                    story.push_back("purged " + std::to_string(purged.messages));
+                if (below(8) == 0)
+                    f.reopen();
+                else if (below(4) != 0)
+                    continue;
+                auto const all = f.load();
+                for (auto const& s : all.streams)
+                    story.push_back(s.config.name + " " + std::to_string(s.first) + " " + std::to_string(s.last) + " "
+                                    + std::to_string(s.messages) + " " + std::to_string(s.bytes));
+                for (auto const& u : all.usage)
+                    story.push_back("usage " + u.user + " " + std::to_string(u.messages) + " " + std::to_string(u.bytes));
+                for (auto const& u : all.mail)
+                    story.push_back("mail " + u.user + " " + std::to_string(u.messages) + " " + std::to_string(u.bytes));
+                for (auto const& [stream, filter] : {std::pair{streams[0], std::string{}}, {streams[1], "B.*"}, {streams[0], "A.s3"},
+                                                     {inbox, ""}, {inbox, "inbox.user1"}})
+                    for (auto const& r : read_all(f, stream, filter))
+                        story.push_back(std::to_string(r.seq) + " " + std::string{r.sender->view()} + " "
+                                        + std::string{r.message->subject()} + " "
+                                        + (r.recipients == nullptr ? "" : std::string{r.recipients->view()}));
+            }
+        });
+        REQUIRE(stories.size() == 2);
+        REQUIRE(stories[0].size() == stories[1].size());
+        for (std::size_t i = 0; i < stories[0].size(); ++i)
+            REQUIRE(stories[0][i] == stories[1][i]);
+    }
 }

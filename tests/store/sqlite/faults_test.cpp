@@ -4,6 +4,7 @@
 #include <random>
 #include <set>
 
+#include "router/store/row_bytes.hpp"
 #include "tests/store/fixture.hpp"
 #include "tests/store/sqlite/fault_disk.hpp"
 #include "tests/store/sqlite/file_fixture.hpp"
@@ -198,4 +199,60 @@ TEST_CASE("a bounded disk: publishes are refused while it is full, and go on whe
     auto again = append(stream, "s", body);
     again.epoch = 2;
     CHECK(only<store_event::rows_arrived>(f.run({again})).rows.front().stored.seq == 51);
+}
+
+TEST_CASE("for n: the nth write or sync fails while rows go; what is counted is what is there")
+{
+    auto& disk = fault_disk::instance();
+    bool failed = true;
+    for (unsigned n = 0; failed && n < 200; ++n) {
+        INFO("n " << n);
+        file_fixture f;
+        stream_config config;
+        config.max_msgs_per_subject = 2;
+        auto const stream = add_stream(f, "S", config);
+        fill(f, stream, 100);
+        disk.fail_change(n, SQLITE_IOERR_WRITE, false);
+        std::size_t purged = 0;
+        std::uint64_t epoch = 1;
+        std::uint64_t posted = 0;
+        for (int i = 0; i < 3; ++i) {
+            auto mail = append(stream_id{1}, {});
+            mail.recipients = shared_bytes::copy_of("alice bob/x");
+            mail.epoch = epoch;
+            auto last = append(stream, "s.2");
+            last.epoch = epoch;
+            auto events = f.run({mail, last, store_request::purge{next_token(), stream, "s.1", 0}});
+            if (of<store_event::append_failed>(events).empty())
+                ++posted;
+            else
+                ++epoch;
+            purged += of<store_event::failed>(events).size();
+            for (int slices = 0; slices < 4; ++slices) {
+                events.clear();
+                f.store().maintain(f.now_ms, events);
+                purged += of<store_event::purged>(events).size();
+            }
+        }
+        failed = disk.failed();
+        disk.heal();
+        CHECK(purged == 3);
+        for (int restarts = 0; restarts < 2; ++restarts) {
+            auto const all = f.load();
+            auto const state = state_of(all, stream);
+            auto const rows = read_all(f, stream);
+            CHECK(state.messages == rows.size());
+            CHECK(state.bytes == rows.size() * (row_bytes_fixed + 1));
+            CHECK(rows.size() == 12);  // two of each of seven subjects, but s.1
+            CHECK(state.first == rows.front().seq);
+            REQUIRE(all.usage.size() == 1);
+            CHECK(all.usage.front().messages == rows.size());
+            CHECK(all.usage.front().bytes == state.bytes);
+            CHECK(all.mail.size() == 2);
+            CHECK(all.mail.front().messages == posted);
+            CHECK(seqs_of(read_all(f, stream, "s.*")) == seqs_of(rows));
+            f.reopen();
+        }
+    }
+    CHECK_FALSE(failed);
 }

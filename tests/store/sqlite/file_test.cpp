@@ -198,3 +198,31 @@ TEST_CASE("what start-up reads does not grow with the log")
     INFO(read[0] << " and " << read[1]);
     CHECK(read[1] <= read[0] + 3 * 4096);  // a level or two more of the tree
 }
+
+TEST_CASE("a stream that a user of version 1 had named INBOX gets another name, and what is stored is counted")
+{
+    scratch_folder folder;
+    auto const path = folder.file("kedge.db");
+    {
+        sqlite::database on{path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE};
+        on.run("PRAGMA locking_mode=EXCLUSIVE");
+        on.run("PRAGMA application_id=1801806951");  // "kedg"
+        sqlite::upgrade(on, sqlite::schema_steps().first(1));
+        on.run("INSERT INTO stream VALUES (1, 'INBOX-1', 'a', 0, 0, 0, 0, 1, 0, 0, 0, 0), (2, 'INBOX', 'b', 0, 0, 0, 0, 2, 4, 4, 70, 9)");
+        on.run("INSERT INTO subject VALUES (1, 2, 'b', 0)");
+        on.run("INSERT INTO sender VALUES (1, 2, 'alice/laptop', 0), (2, 2, '$sys', 0)");
+        on.run("INSERT INTO log VALUES (2199023255554, 1, 1, 7, 2, 'id', NULL, NULL, x'0102'),"
+               " (2199023255555, 1, 2, 8, 3, NULL, NULL, NULL, x'03'), (2199023255556, 1, 1, 9, 4, NULL, NULL, NULL, x'04')");
+    }
+    sqlite_store store{path, limits{}};
+    auto const all = store.load(start_ms);
+    std::vector<std::string> names;
+    for (auto const& s : all.streams)
+        names.push_back(s.config.name);
+    CHECK(names == std::vector<std::string>{"INBOX-1", "INBOX-2", "INBOX"});
+    CHECK(all.streams[1].messages == 3);
+    REQUIRE(all.usage.size() == 1);
+    CHECK(all.usage.front().user == "alice");
+    CHECK(all.usage.front().messages == 2);
+    CHECK(all.usage.front().bytes == 2 * 32 + 2 + 2 + 1);
+}
