@@ -14,6 +14,7 @@ namespace kedge::sqlite {
 namespace {
 
 constexpr std::size_t look_cost_max = 16'384;    // index entries and open rows that one read looks at
+constexpr std::size_t found_max = 1000;          // rows that one slice of a purge takes: some milliseconds
 constexpr std::size_t text_cost = 15;            // a subject that is not cached costs so many of these more
 constexpr std::size_t exact_subjects_max = 16;   // so many are looked up one by one in each segment
 constexpr std::size_t resolve_max = 256;         // stored subjects that a read tries before it gives up to list them
@@ -296,12 +297,18 @@ message_seq log_table::find(stream_entry& entry, std::string_view pattern, messa
     auto next = std::max(from, entry.state.first);
     if (wanted.takes_nothing())
         next = std::max(next, up_to + 1);
-    for (std::size_t cost = 0; next <= up_to && cost < look_cost_max && found.size() < trim_slice::rows_max;) {
+    for (std::size_t cost = 0; next <= up_to && cost < look_cost_max;) {
         auto const segment = segment_of(next);
         std::vector<message_seq> here;
         cost += 1 + candidates(entry, segment, wanted, next, here);
-        std::ranges::copy_if(here, std::back_inserter(found), [&](auto const seq) { return seq <= up_to; });
         next = first_of_segment(segment + 1);
+        for (auto const seq : here) {
+            if (seq > up_to)
+                break;
+            if (found.size() == found_max)
+                return seq;
+            found.push_back(seq);
+        }
     }
     return next;
 }

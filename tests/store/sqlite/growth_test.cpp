@@ -239,7 +239,7 @@ TEST_CASE("a purge goes in slices, between which others are served")
             CHECK(only<store_event::rows_read>(f.run({store_request::read_seqs{next_token(), stream, {}, {1}}})).end);
         }
         CHECK(slices >= 1);
-        CHECK(worst <= 2 * sqlite::segment_rows);
+        CHECK(worst <= 3000);
         CHECK(of<store_event::purged>(events).size() == 1);
     }
     CHECK(read_all(f, stream).empty());
