@@ -141,7 +141,7 @@ void memory_store::batch_run::operator()(store_request::purge const& request)
 
 void memory_store::batch_run::operator()(store_request::check const& request)
 {
-    events_.failed(request.request, {});
+    events_.push(store_.check(request.request));
 }
 
 void memory_store::batch_run::operator()(store_request::remove_consumer const& request)

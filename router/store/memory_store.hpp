@@ -107,6 +107,7 @@ private:
     void tell_usage(std::vector<store_event::any>& out);
     contents& change_accounts();
     message_seq lowest_unfinished(stream const&) const;
+    store_event::checked check(token request) const;
 
     limits limits_;
     std::string incarnation_;

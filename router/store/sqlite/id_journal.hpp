@@ -21,6 +21,17 @@ namespace kedge::sqlite {
 
 class id_journal {
 public:
+    struct record {
+        std::string_view sender;
+        stream_id stream{};  ///< none: forget the sender's older entries
+        message_seq seq = 0;
+        std::uint64_t digest = 0;
+        std::uint64_t time_ms = 0;
+        std::string_view id;
+    };
+    /// The records of one blob, which they point into, oldest first. Throws std::runtime_error if it is damaged.
+    static std::vector<record> unpack(std::string_view bytes);
+
     id_journal(database&, limits const&);
 
     /// Counts what there is: at start, and after a transaction that did not commit (which also ends a pass under way).
@@ -43,14 +54,6 @@ public:
     std::uint64_t entries() const noexcept { return entries_; }
 
 private:
-    struct record {
-        std::string_view sender;
-        stream_id stream{};  ///< none: forget the sender's older entries
-        message_seq seq = 0;
-        std::uint64_t digest = 0;
-        std::uint64_t time_ms = 0;
-        std::string_view id;
-    };
     /// Puts records into a blob; senders are written once and named by number after that.
     class writer {
     public:
@@ -75,7 +78,6 @@ private:
         std::string bytes;
         std::vector<record> records;
     };
-    static std::vector<record> unpack(std::string_view bytes);
     /// The next batches below `below`, newest first, of about `slice_entries` entries.
     std::vector<batch> older(std::int64_t below);
 

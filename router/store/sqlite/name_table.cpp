@@ -7,8 +7,6 @@ namespace kedge::sqlite {
 namespace {
 
 constexpr std::size_t cached_max = 65'536;  // names in each direction: about 10 MB at usual lengths
-/// `used` is written again only after so many segments, so that a busy name costs one write in 65,536 rows.
-constexpr std::uint64_t touch_segments = 16;
 
 }  // namespace
 

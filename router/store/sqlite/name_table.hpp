@@ -21,6 +21,9 @@ using name_id = std::uint32_t;  ///< from 1; 0 is "none"
 /// The caches are bounded: when one is full it starts afresh. After a transaction that did not commit: `forget`.
 class name_table {
 public:
+    /// `used` is written again only after so many segments, so that a busy name costs one write in 65,536 rows.
+    static constexpr std::uint64_t touch_segments = 16;
+
     name_table(database&, std::string_view table);
 
     /// The number of the name for a row in `segment`; stores it if it is new.

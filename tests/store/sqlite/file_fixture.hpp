@@ -3,12 +3,22 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "router/store/sqlite/sqlite_store.hpp"
 #include "tests/store/fixture.hpp"
 #include "tests/store/sqlite/fault_disk.hpp"
 
 namespace kedge::test {
+
+/// Sentences as one text, for a message that shows them.
+inline std::string joined(std::vector<std::string> const& sentences)
+{
+    std::string all;
+    for (auto const& sentence : sentences)
+        all += sentence + '\n';
+    return all;
+}
 
 class file_fixture final : public store_fixture {
 public:
