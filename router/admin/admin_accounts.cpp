@@ -184,7 +184,16 @@ void admin::user_show(caller from, nlohmann::json const& args, instant, actions&
     auto nodes = nlohmann::json::array();
     for (auto const& [node_name, n] : core_.nodes_)
         if (n->user == name)
-            nodes.push_back({{"node", node_name}, {"online", n->at != nullptr}, {"seen_ms", n->seen_ms}});
+            nodes.push_back(describe(*n));
+    auto aliases = nlohmann::json::array();
+    for (auto const& [alias, holder] : core_.book_.aliases())
+        if (holder == name)
+            aliases.push_back(alias);
+    auto lists = nlohmann::json::array();
+    for (auto const& [key, l] : core_.book_.lists())
+        if (l.owner == name)
+            lists.push_back(key);
+    auto const mail = core_.mail_.stored(name);
     auto limits = nlohmann::json::object();
     for (auto const limit : user_limit_names())
         limits[std::string{limit}] = limit_of(known, core_.config_.limits, limit);
@@ -200,6 +209,9 @@ void admin::user_show(caller from, nlohmann::json const& args, instant, actions&
           {"keys", std::move(keys)},
           {"rules", std::move(rules)},
           {"nodes", std::move(nodes)},
+          {"aliases", std::move(aliases)},
+          {"lists", std::move(lists)},
+          {"mail", {{"messages", mail.messages}, {"bytes", mail.bytes}}},
           {"limits", std::move(limits)},
           {"own_limits", known->own_limits},
           {"stored_messages", stored.messages},

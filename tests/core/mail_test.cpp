@@ -523,6 +523,11 @@ TEST_CASE("mail: node list, show, remove")
     auto const ann = h.open("ann", "user", encoding::lines, false);
     auto const bob = h.open("bob", "user", encoding::lines, false);
     CHECK(h.admin_as(ann, "node list")->data["nodes"].size() == 2);
+    auto const shown = h.admin("user show", {{"name", "ann"}})->data;
+    CHECK(shown["mail"] == nodes[1]["mail"]);
+    CHECK(shown["nodes"].size() == 2);
+    CHECK(shown["aliases"].empty());
+    CHECK(shown["lists"].empty());
     CHECK(h.admin_as(bob, "node list", {{"user", "ann"}})->exit_status == 1);
     CHECK(h.admin_as(bob, "node show", {{"node", "ann/laptop"}})->exit_status == 1);
     CHECK(h.admin_as(bob, "node remove", {{"node", "ann/laptop"}})->exit_status == 1);
