@@ -233,7 +233,7 @@ void admin::stream_purge(caller from, nlohmann::json const& args, instant, actio
         from, request, store_request::purge{request, s->state.id, filter, args.value("up_to", message_seq{0})},
         [this, from, id = s->state.id](store_event::any const& e, instant, actions& o) {
             if (auto const at = core_.streams_.find(id); at != core_.streams_.end())
-                at->second->newest.clear();  // holds rows that are gone
+                core_.forget_rows(*at->second);
             done(from, {{"purged", std::get<store_event::purged>(e).messages}}, o);
         },
         out);

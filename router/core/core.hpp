@@ -218,6 +218,8 @@ private:
     bool saved(token, std::optional<failure> const&, instant, actions&);
     void remove_consumer(consumer&, std::string_view why, instant, actions&);
     void remove_stream(stream&, instant, actions&);
+    /// Rows were purged: what is kept of the stream in memory may be gone.
+    void forget_rows(stream&);
 
     // core_mail.cpp: posts, inboxes, aliases and lists, the life of nodes.
     static std::string inbox_of(std::string_view user);

@@ -549,6 +549,18 @@ void core::remove_consumer(consumer& c, std::string_view why, instant now, actio
     counts_.consumers.set(consumers_.size());
 }
 
+void core::forget_rows(stream& s)
+{
+    s.newest.clear();
+    for (auto const& [id, c] : consumers_)
+        if (c->config().stream == s.state.id) {
+            c->fetched.clear();
+            c->fetched_to = 0;
+            c->refetched.clear();
+            changed_.insert(id);
+        }
+}
+
 void core::remove_stream(stream& s, instant now, actions& out)
 {
     auto const id = s.state.id;

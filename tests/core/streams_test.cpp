@@ -171,6 +171,28 @@ TEST_CASE("purge: by filter and up to a seq; consumers go on behind it")
     CHECK(h.admin("stream purge", {{"stream", "INBOX"}})->exit_status == 1);
 }
 
+TEST_CASE("purge: what a consumer had not got yet does not come, wherever it was kept")
+{
+    for (bool const from_memory : {true, false}) {
+        INFO((from_memory ? "newest rows in memory" : "rows read ahead"));
+        harness h;
+        h.add_stream("S", {"s.>"});
+        auto const a = h.join("ann", "n");
+        auto const consume = R"({"op":"consume","stream":"S","consumer":"w","start":"first","window":2})" "\n";
+        std::string all;
+        for (int i = 1; i <= 10; ++i)
+            all += publish(i);
+        if (from_memory)
+            h.say(a, consume);
+        h.say(a, all);
+        if (!from_memory)
+            h.say(a, consume);
+        CHECK(messages(h.heard(a)).size() == 2);
+        CHECK(h.admin("stream purge", {{"stream", "S"}, {"up_to", 6}})->data["purged"] == 6);
+        CHECK(messages(h.ask(a, R"({"op":"ack","consumer":"w","seq":[1,2]})" "\n")) == lines{"msg s.a S#7 c=w t=1 x", "msg s.a S#8 c=w t=1 x"});
+    }
+}
+
 TEST_CASE("discard new: a full stream refuses, says quota, and takes again when there is room")
 {
     harness h;
