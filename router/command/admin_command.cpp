@@ -25,12 +25,24 @@ public:
             fx.stream_file = r.data.is_object() ? r.data.value("path", "") : "";
             return;
         }
+        if (is_bad_news(r.data))
+            fx.exit_status = 1;
         fx.out += settings_.json ? r.data.dump() + '\n' : render_admin(settings_.call, r.data, environment_);
     }
 
     void on_interrupt(command_effects& fx) override { fx.exit_status = 130; }
 
 private:
+    /// The answer came, and it is no: for scripts.
+    bool is_bad_news(nlohmann::json const& data) const
+    {
+        if (!data.is_object())
+            return false;
+        if (settings_.call.name == "rule test")
+            return data.contains("allowed") && data["allowed"] == false;
+        return settings_.call.name == "check" && data.contains("findings") && !data["findings"].empty();
+    }
+
     admin_settings settings_;
     command_environment environment_;
 };

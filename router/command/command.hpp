@@ -26,6 +26,7 @@ struct command_environment {
     bool error_is_terminal = false;
     bool colours = false;
     unsigned columns = 80;
+    unsigned rows = 24;
     std::optional<std::uint64_t> input_bytes;  ///< how much standard input holds, if known (for the progress bar)
     std::function<std::uint64_t()> now_us;     ///< a steady clock; may be empty (then nothing is timed)
 };
@@ -63,10 +64,28 @@ struct job_end {
     bool too_long = false;   ///< it printed more than was wanted; `out` is what was
 };
 
+/// How the CLI runs a command. Behind an exec request all but `here` run as they are.
+enum class course : unsigned char {
+    answered,  ///< one call: the server carries out the line, its answer (JSON) is shown here
+    link,      ///< over a link
+    server,    ///< many calls: the server runs it, what it prints is passed on
+    live,      ///< the server runs `feed`, each line of JSON that it prints is an answer
+    here       ///< the CLI does it itself, and gives what it found to `on_admin`
+};
+
 /// One run of one command. One thread.
 class command {
 public:
     virtual ~command() = default;
+    virtual course runs() const { return needs_link() ? course::link : course::answered; }
+    /// Of a command that is `live`.
+    virtual std::string feed() const { return {}; }
+    /// Has the whole terminal: keys come as they are typed and are not shown, Ctrl-C is an interrupt as ever.
+    virtual bool takes_screen() const { return false; }
+    /// Of a command that is `live`: the server went away, and is tried again.
+    virtual void on_away(std::string_view /*why*/, command_effects&) {}
+    /// The terminal has another size.
+    virtual void on_resize(unsigned /*columns*/, unsigned /*rows*/, command_effects&) {}
     /// Needs a link of its own (pub, sub, consume, ping, who); else it only makes `calls`.
     virtual bool needs_link() const = 0;
     /// The `hello` to say first, if any (node, client name).

@@ -109,6 +109,43 @@ std::size_t display_width(std::string_view text) noexcept
         text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
 }
 
+std::string fitted(std::string_view line, std::size_t columns)
+{
+    std::string out;
+    std::size_t shown = 0;
+    for (std::size_t at = 0; at < line.size();) {
+        std::size_t end = at + 1;
+        if (line[at] == '\x1b') {
+            end = std::min(line.find('m', at), line.size() - 1) + 1;
+            out += line.substr(at, end - at);
+        } else {
+            while (end < line.size() && (static_cast<unsigned char>(line[end]) & 0xc0) == 0x80)
+                ++end;
+            if (shown++ < columns)
+                out += line.substr(at, end - at);
+        }
+        at = end;
+    }
+    return out;
+}
+
+std::string wrapped(std::string_view text, std::size_t columns, std::size_t indent)
+{
+    std::string out;
+    std::size_t room = columns;
+    while (display_width(text) > room) {
+        auto const head = fitted(text, room);
+        auto const blank = text[head.size()] == ' ' ? head.size() : head.rfind(' ');
+        auto const end = blank == head.npos || blank == 0 ? head.size() : blank;
+        out += text.substr(0, end);
+        out += '\n';
+        out.append(indent, ' ');
+        text.remove_prefix(std::min(end + (end < text.size() && text[end] == ' ' ? 1 : 0), text.size()));
+        room = columns > indent ? columns - indent : 1;
+    }
+    return out + std::string{text};
+}
+
 std::string styled(std::string_view text, style how, command_environment const& environment)
 {
     if (!environment.colours)
@@ -255,7 +292,8 @@ std::string render_facts(nlohmann::json const& row, std::span<column const> colu
     std::string out;
     for (auto const& c : columns) {
         out += styled(padded(std::string{c.title}, width, false), style::bold, environment);
-        out += "  " + render_field(row, c) + '\n';
+        auto const value = render_field(row, c);
+        out += "  " + (!value.empty() ? value : c.form == field_form::yes ? "no" : "-") + '\n';
     }
     return out;
 }

@@ -21,6 +21,12 @@ std::string printable(std::string_view);
 /// Columns that valid UTF-8 takes up on a terminal, one a code point.
 std::size_t display_width(std::string_view) noexcept;
 
+/// At most `columns` of it; sequences that style it take up none, and are all kept.
+std::string fitted(std::string_view line, std::size_t columns);
+/// Lines of at most `columns`, broken at blanks where there are any; all but the first begin with `indent` blanks. No end of
+/// line after the last.
+std::string wrapped(std::string_view text, std::size_t columns, std::size_t indent);
+
 enum class style : unsigned char { bold, dim, green, red, yellow };
 /// `text` in that style if the environment has colours, else as it is.
 std::string styled(std::string_view text, style, command_environment const&);

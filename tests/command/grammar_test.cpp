@@ -1,5 +1,7 @@
 #include "router/command/grammar.hpp"
 
+#include <chrono>
+
 #include "tests/command/harness.hpp"
 
 using namespace kedge;
@@ -29,6 +31,54 @@ TEST_CASE("every administrative command becomes the call that the router knows")
          R"({"role":"bot","effect":"allow","action":"subscribe","pattern":"home.{user}.>"})"},
         {"rule list", "rule list", "{}"},
         {"rule remove 7", "rule remove", R"({"id":7})"},
+        {"rule add --key SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA allow serve time", "rule add",
+         R"({"key":"SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA","effect":"allow","action":"serve","pattern":"time"})"},
+        {"rule add deny call time.set --role bot", "rule add", R"({"role":"bot","effect":"deny","action":"call","pattern":"time.set"})"},
+        {"rule add deny post @all --role bot", "rule add", R"({"role":"bot","effect":"deny","action":"post","pattern":"@all"})"},
+        {"rule add allow create 'stream.{user}-*' --role user", "rule add",
+         R"({"role":"user","effect":"allow","action":"create","pattern":"stream.{user}-*"})"},
+        {"rule test alice publish a.b", "rule test", R"({"user":"alice","action":"publish","subject":"a.b"})"},
+        {"rule test alice call a.b --role bot", "rule test", R"({"user":"alice","action":"call","subject":"a.b","role":"bot"})"},
+        {"user show alice", "user show", R"({"name":"alice"})"},
+        {"user edit alice --role bot", "user edit", R"({"name":"alice","role":"bot"})"},
+        {"user edit alice --limit mail_messages=5 --limit user_stored_bytes=1G --limit user_burst_ms=2s --limit mail_bytes=", "user edit",
+         R"({"name":"alice","limits":{"mail_messages":5,"user_stored_bytes":1073741824,"user_burst_ms":2000,"mail_bytes":null}})"},
+        {"ban add --user bob --reason 'too loud'", "ban add", R"({"user":"bob","reason":"too loud"})"},
+        {"ban add --address 10.0.0.0/8", "ban add", R"({"address":"10.0.0.0/8"})"},
+        {"ban list", "ban list", "{}"},
+        {"ban remove 3", "ban remove", R"({"id":3})"},
+        {"audit list", "audit list", "{}"},
+        {"audit list --count 5 --before 9", "audit list", R"({"count":5,"before":9})"},
+        {"alias add Support", "alias add", R"({"alias":"Support"})"},
+        {"alias add ~support --user carol", "alias add", R"({"alias":"support","user":"carol"})"},
+        {"alias remove ~support", "alias remove", R"({"alias":"support"})"},
+        {"alias list", "alias list", "{}"},
+        {"alias list carol", "alias list", R"({"user":"carol"})"},
+        {"list add @all alice ~support @admins --posting members", "list add",
+         R"({"list":"all","members":["alice","~support","@admins"],"posting":"members"})"},
+        {"list add none", "list add", R"({"list":"none","members":[]})"},
+        {"list edit all --add a --add b --remove c --posting owners --owner dave", "list edit",
+         R"({"list":"all","add":["a","b"],"remove":["c"],"posting":"owners","owner":"dave"})"},
+        {"list remove all", "list remove", R"({"list":"all"})"},
+        {"list show", "list show", "{}"},
+        {"list show @all", "list show", R"({"list":"all"})"},
+        {"node list", "node list", "{}"},
+        {"node list alice", "node list", R"({"user":"alice"})"},
+        {"node show alice/laptop", "node show", R"({"node":"alice/laptop"})"},
+        {"node remove alice/laptop", "node remove", R"({"node":"alice/laptop"})"},
+        {"check", "check", "{}"},
+        {"stream add S --subjects a --max-msgs-per-subject 1 --discard new", "stream add",
+         R"({"name":"S","subjects":["a"],"max_msgs_per_subject":1,"discard":"new"})"},
+        {"stream edit S --discard old --max-msgs-per-subject 0", "stream edit", R"({"name":"S","discard":"old","max_msgs_per_subject":0})"},
+        {"stream pause S", "stream pause", R"({"stream":"S"})"},
+        {"stream resume S", "stream resume", R"({"stream":"S"})"},
+        {"stream purge S", "stream purge", R"({"stream":"S"})"},
+        {"stream purge S --filter 'a.*' --up-to 9", "stream purge", R"({"stream":"S","filter":"a.*","up_to":9})"},
+        {"stream peek S --from 3 --filter '>' --count 5", "stream peek", R"({"stream":"S","from":3,"filter":">","count":5})"},
+        {"consumer pause S c", "consumer pause", R"({"stream":"S","consumer":"c"})"},
+        {"consumer resume S c", "consumer resume", R"({"stream":"S","consumer":"c"})"},
+        {"consumer edit S c --backoff 1s,500ms --ack-wait 5s --max-deliver 3", "consumer edit",
+         R"({"stream":"S","consumer":"c","backoff_ms":[1000,500],"ack_wait_ms":5000,"max_deliver":3})"},
         {"stream add S --subjects 'a.>,b.*'", "stream add", R"({"name":"S","subjects":["a.>","b.*"]})"},
         {"stream add S --subjects a --max-age 7d --max-bytes 1G --max-msgs 5 --retention interest", "stream add",
          R"({"name":"S","subjects":["a"],"max_age_ms":604800000,"max_bytes":1073741824,"max_msgs":5,"retention":"interest"})"},
@@ -76,7 +126,15 @@ TEST_CASE("what is not understood is exit status 2 and a sentence on standard er
         "rule add --user a allow read x", "rule remove x", "rule remove 0", "stream add S", "stream add S --subjects ''",
         "stream add S --subjects 'a,,b'", "stream add S --subjects a --max-age 7", "stream add S --subjects a --max-bytes 1X",
         "stream add S --subjects a --retention some", "stream add 'a.b' --subjects a", "consumer show S", "dead show S c",
-        "dead show S c x", "dead replay S", "backup", "completion", "completion fish", "help nope", "status --nope",
+        "dead show S c x", "dead replay S", "user edit a", "user edit a --limit x", "user edit a --limit nope=1",
+        "user edit a --limit mail_messages=1G", "user show", "rule add --user a --key SHA256:x allow publish x",
+        "rule add --key SHA256:x allow publish x", "rule test a publish", "rule test a eat x", "ban add", "ban add --user a --address ::/0",
+        "ban add --user a --for 0", "ban add --user a --for soon", "ban remove x", "audit list --count 0", "alias add '~'", "alias add 'a b'",
+        "list add '@'", "list add a --posting all", "node show alice", "node remove alice/", "stream add S --subjects a --discard some",
+        "stream peek S --from 0", "stream purge S --filter 'a..'", "consumer edit S c --backoff 1", "consumer edit S c --backoff 1s,",
+        "stream export", "stream export S --from 0", "stream import", "stream import S --node X", "replay", "replay S --rate 0",
+        "replay S --speed 0", "replay S --speed x", "replay S --rate 1 --speed 2", "replay S --prefix 'a.*'", "status --every 1ms",
+        "status --every x", "top x", "doctor x", "backup", "completion", "completion fish", "help nope", "status --nope",
     };
     for (auto const* line : rows) {
         INFO(line);
@@ -89,15 +147,15 @@ TEST_CASE("what is not understood is exit status 2 and a sentence on standard er
 
 TEST_CASE("help of everything, by either form")
 {
-    std::vector<std::string> paths{""};
-    auto const root = describe_commands(false);
-    for (auto const& c : root.commands) {
-        paths.push_back(c.name);
-        for (auto const& sub : c.commands)
-            paths.push_back(c.name + " " + sub.name);
-    }
-    CHECK(paths.size() > 30);
-    for (bool const remote : {false, true})
+    for (bool const remote : {false, true}) {
+        std::vector<std::string> paths{""};
+        auto const root = describe_commands(remote);
+        for (auto const& c : root.commands) {
+            paths.push_back(c.name);
+            for (auto const& sub : c.commands)
+                paths.push_back(c.name + " " + sub.name);
+        }
+        CHECK(paths.size() > 60);
         for (auto const& path : paths) {
             INFO(path);
             command_environment e;
@@ -108,6 +166,7 @@ TEST_CASE("help of everything, by either form")
             CHECK(by_option.out.find("kedge" + (path.empty() ? "" : " " + path)) != std::string::npos);
             CHECK(stopped("help " + path, e).out == by_option.out);
         }
+    }
 }
 
 TEST_CASE("behind an exec request: no programs, no connection")
@@ -137,4 +196,25 @@ TEST_CASE("options of the connection stand before the command")
     CHECK(std::get<command_stop>(parse_connection(std::vector<std::string>{"--timeout", "x", "ping"})).exit_status == 2);
     CHECK(std::get<command_stop>(parse_connection(std::vector<std::string>{"--home"})).exit_status == 2);
     CHECK(std::get<connection_options>(parse_connection(std::vector<std::string>{})).words.empty());
+}
+
+TEST_CASE("a ban for a time ends so much later")
+{
+    runner c{"ban add --user bob --for 1h"};
+    auto const until = c.begin().calls.at(0).args.at("until_ms").get<std::uint64_t>();
+    using namespace std::chrono;
+    auto const now = static_cast<std::uint64_t>(duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count());
+    CHECK(until > now + 3'590'000);
+    CHECK(until <= now + 3'600'000);
+}
+
+TEST_CASE("every command that operators use shows how it is typed")
+{
+    for (auto const& c : describe_commands(false).commands)
+        for (auto const* name : {"user", "key", "rule", "ban", "audit", "alias", "list", "node", "stream", "consumer", "dead"})
+            if (c.name == name)
+                for (auto const& sub : c.commands) {
+                    INFO(c.name << ' ' << sub.name);
+                    CHECK(sub.example.find("kedge " + c.name + " " + sub.name) != std::string::npos);
+                }
 }
