@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <string_view>
+#include <utility>
 
 #include "sshd-transport/clock.hpp"
 #include "sshd-transport/exec.hpp"
@@ -46,9 +48,17 @@ ssh_channel_callbacks_struct channel::callbacks_for(channel* owner)
     table.channel_signal_function = [](ssh_session, ssh_channel, char const*, void* user) {
         self(user).interrupt();
     };
-    table.channel_pty_request_function = [](ssh_session, ssh_channel, char const*, int width, int, int, int, void* user) {
+    table.channel_pty_request_function = [](ssh_session, ssh_channel, char const* kind, int width, int height, int, int, void* user) {
         if (self(user).phase_ != phase::open) return refuse_request;
-        self(user).pty_ = terminal{width > 0 && width < 1000 ? static_cast<unsigned>(width) : 80u};
+        auto& pty = self(user).pty_.emplace();
+        pty.resize(width, height);
+        pty.dumb = kind == nullptr || *kind == '\0' || std::string_view{kind} == "dumb";
+        return accept_request;
+    };
+    table.channel_pty_window_change_function = [](ssh_session, ssh_channel, int width, int height, int, int, void* user) {
+        if (!self(user).pty_) return refuse_request;
+        self(user).pty_->resize(width, height);
+        self(user).resized_ = true;
         return accept_request;
     };
     table.channel_subsystem_request_function = [](ssh_session, ssh_channel, char const* name, void* user) {
@@ -88,7 +98,7 @@ int channel::on_data(std::string_view input, bool is_error) noexcept
     auto const all = static_cast<int>(input.size());
     if (is_error || (phase_ != phase::open && phase_ != phase::speaking)) return all;
     std::size_t taken = 0;
-    if (role_ && role_->wants_input()) {
+    if (role_ && held_used_ == held_.size() && role_->wants_input()) {
         taken = std::min(input.size(), role::input_bytes_max);
         role_->on_input(input.substr(0, taken));
     }
@@ -136,17 +146,26 @@ void channel::finish(int exit_status)
     finish_by_ms_ = steady_ms() + session_.bounds().bye_ms;
 }
 
+/// A read opens the client's window to its full size again, whatever libssh still holds then. So all that it holds is taken at
+/// once, and nothing more until that is used up: else a client whose credit comes in small pieces could fill us without end.
+bool channel::take_over()
+{
+    held_ = std::string(unread_, '\0');
+    held_used_ = 0;
+    if (unread_ == 0) return false;
+    auto const got = ssh_channel_read_nonblocking(channel_, held_.data(), static_cast<std::uint32_t>(unread_), 0);
+    if (got <= 0) unread_ = 0;
+    held_.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
+    unread_ -= std::min(unread_, held_.size());
+    return !held_.empty();
+}
+
 void channel::pull()
 {
-    std::array<char, 32 * 1024> buffer;
-    while (unread_ > 0 && role_ && role_->wants_input()) {
-        auto const got = ssh_channel_read_nonblocking(channel_, buffer.data(), buffer.size(), 0);
-        if (got <= 0) {
-            unread_ = 0;
-            return;
-        }
-        unread_ -= std::min(unread_, static_cast<std::size_t>(got));
-        role_->on_input({buffer.data(), static_cast<std::size_t>(got)});
+    while (role_ && role_->wants_input() && (held_used_ < held_.size() || take_over())) {
+        auto const piece = std::string_view{held_}.substr(held_used_, role::input_bytes_max);
+        held_used_ += piece.size();
+        role_->on_input(piece);
         role_->work();
     }
 }
@@ -156,11 +175,12 @@ void channel::work(std::uint64_t now_ms)
     if (role_ && phase_ == phase::speaking) {
         role_->work();
         pull();
+        if (std::exchange(resized_, false)) role_->on_resize();
         if (interrupted_) {
             interrupted_ = false;
             role_->on_interrupt();
         }
-        if (input_ended_ && unread_ == 0 && !input_end_told_) {
+        if (input_ended_ && !has_input() && !input_end_told_) {
             input_end_told_ = true;
             role_->on_input_end();
         }
@@ -170,7 +190,7 @@ void channel::work(std::uint64_t now_ms)
         if (peer_closed_) close(now_ms);
         return;
     case phase::speaking:
-        if (peer_closed_ && unread_ == 0) close(now_ms);
+        if (peer_closed_ && !has_input()) close(now_ms);
         return;
     case phase::finishing:
         if (peer_closed_ || (out_.empty() && error_.empty()) || now_ms >= finish_by_ms_) close(now_ms);
@@ -185,7 +205,7 @@ void channel::work(std::uint64_t now_ms)
 
 bool channel::hungry() const
 {
-    return phase_ == phase::speaking && role_ && (role_->has_work() || (unread_ > 0 && role_->wants_input()));
+    return phase_ == phase::speaking && role_ && (role_->has_work() || (has_input() && role_->wants_input()));
 }
 
 /// libssh takes the close only once its own buffer has room, so this is called again until it has.

@@ -23,6 +23,15 @@ class session;
 /// The terminal that the client asked for, if any.
 struct terminal {
     unsigned columns = 80;
+    unsigned rows = 24;
+    bool dumb = false;  ///< knows no colours
+
+    /// Sizes as the client told them; what is none leaves ours.
+    void resize(int wide, int high) noexcept
+    {
+        if (wide > 0 && wide < 1000) columns = static_cast<unsigned>(wide);
+        if (high > 0 && high < 1000) rows = static_cast<unsigned>(high);
+    }
 };
 
 /// Owned by its session, on the session's thread. libssh's callbacks come in through the private functions; they only queue.
@@ -69,7 +78,10 @@ private:
     int on_exec(std::string_view command) noexcept;
     int on_shell() noexcept;
     bool may_begin() noexcept;
+    bool take_over();
     void pull();
+    /// Some of the client's input was not given to the role yet.
+    bool has_input() const noexcept { return unread_ > 0 || held_used_ < held_.size(); }
     void close(std::uint64_t now_ms);
     void release_role();
 
@@ -86,10 +98,13 @@ private:
     std::uint64_t handed_ = 0;   ///< bytes of `out_` that libssh took
     std::uint64_t flushed_ = 0;  ///< of these, handed to the kernel
     std::size_t unread_ = 0;     ///< input that libssh holds for us
-    bool input_ended_ = false;   ///< the client said so; told to the role once `unread_` is 0
+    std::string held_;           ///< input that came before it, taken from libssh
+    std::size_t held_used_ = 0;  ///< of it, given to the role
+    bool input_ended_ = false;   ///< the client said so; told to the role once all input was
     bool input_end_told_ = false;
     bool peer_closed_ = false;
     bool interrupted_ = false;
+    bool resized_ = false;  ///< to be told to the role
     int exit_status_ = 0;
     std::uint64_t finish_by_ms_ = 0;
 };

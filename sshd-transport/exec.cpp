@@ -100,8 +100,12 @@ void exec::begin()
     bool const terminal = channel_.pty().has_value();
     command_environment environment;
     environment.remote = true;
-    environment.out_is_terminal = environment.error_is_terminal = environment.colours = terminal;
-    environment.columns = terminal ? channel_.pty()->columns : 80;
+    environment.out_is_terminal = environment.error_is_terminal = terminal;
+    if (terminal) {
+        environment.colours = !channel_.pty()->dumb;
+        environment.columns = channel_.pty()->columns;
+        environment.rows = channel_.pty()->rows;
+    }
     environment.now_us = steady_us;
     auto parsed = parse(line_, environment);
     if (auto* const stop = std::get_if<command_stop>(&parsed)) {
@@ -123,10 +127,12 @@ void exec::begin()
 void exec::work()
 {
     if (!started_) begin();
-    for (auto& each : std::exchange(answers_, {})) {
-        if (!command_ || exit_status_) break;
+    // An export makes far more output than its client reads at once: the next answer waits for room.
+    while (command_ && !exit_status_ && !answers_.empty() && has_room()) {
+        auto const answer = std::move(answers_.front());
+        answers_.erase(answers_.begin());
         command_effects effects;
-        command_->on_admin(each, effects);
+        command_->on_admin(answer, effects);
         apply(std::move(effects));
     }
     read_link();
@@ -154,7 +160,7 @@ bool exec::has_work() const
 {
     if (exit_status_ && !file_) return channel_.out().empty() && channel_.error().empty();
     if (!has_room()) return false;
-    return file_ || !inbox_.empty() || (begun_ && !input_.empty() && command_->wants_input());
+    return file_ || !inbox_.empty() || !answers_.empty() || (begun_ && !input_.empty() && command_->wants_input());
 }
 
 /// While output waits for the client, time stands still for its command: a screen that is drawn again and again is drawn as
@@ -189,6 +195,7 @@ void exec::read_link()
         session_.emit(id_, link_event::written{bytes});
     }
     if (link_closed_ && inbox_.empty() && !exit_status_) {
+        leave_screen();
         print("kedge: the server ended the link\n", true);
         finish(1);
     }
@@ -204,6 +211,7 @@ void exec::on_notice(notice::any const& what)
             effects.operations.emplace_back(std::move(*hello));
         } else {
             begun_ = true;
+            command_->on_notice(what, effects);
             command_->begin(effects);
         }
     } else if (auto const* const error = std::get_if<notice::error>(&what)) {
@@ -287,6 +295,23 @@ void exec::on_output(link_output::body&& what)
         link_closed_ = true;
 }
 
+void exec::on_resize()
+{
+    if (!begun_ || exit_status_) return;
+    command_effects effects;
+    command_->on_resize(channel_.pty()->columns, channel_.pty()->rows, effects);
+    apply(std::move(effects));
+}
+
+/// The client's terminal is to be as it was, however the command ends.
+void exec::leave_screen()
+{
+    if (!begun_ || exit_status_ || !command_->takes_screen()) return;
+    command_effects effects;
+    command_->on_interrupt(effects);
+    print(effects.out, false);
+}
+
 void exec::on_interrupt()
 {
     if (exit_status_) return;
@@ -298,6 +323,7 @@ void exec::on_interrupt()
 
 void exec::revoke()
 {
+    leave_screen();
     print("kedge: your access was revoked\n", true);
     finish(1);
     file_.reset();

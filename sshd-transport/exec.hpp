@@ -31,6 +31,7 @@ public:
     void on_input_end() override;
     void on_output(link_output::body&&) override;
     void on_flushed(std::uint64_t) override {}
+    void on_resize() override;
     void on_interrupt() override;
     void revoke() override;
     void on_closed() override;
@@ -46,6 +47,7 @@ private:
     void read_file();
     void apply(command_effects&&);
     void finish(int exit_status);
+    void leave_screen();
     void print(std::string_view text, bool is_error);
     bool has_room() const;
 

@@ -33,6 +33,8 @@ public:
     virtual void on_output(link_output::body&&) = 0;
     /// That many bytes of the channel's output, in its whole life, were handed to the kernel.
     virtual void on_flushed(std::uint64_t total) = 0;
+    /// The client's terminal has another size.
+    virtual void on_resize() {}
     /// The client sent a signal, or typed Ctrl-C.
     virtual void on_interrupt() = 0;
     /// The principal may not be here any more: say so and finish the channel.
