@@ -51,14 +51,26 @@ int run(std::vector<std::string> const& arguments)
         return complain("--home and --to name two servers; one is enough", 2);
 
     auto& command = std::get<std::unique_ptr<kedge::command>>(parsed);
+    auto const runs = command->runs();
+    if (runs == course::here)  // with whatever server there is
+        return cli::run_doctor(std::move(command), given);
     auto words = cli::read_key_files(given.words);
     if (!words)
         return complain(words.error().message, 1);
     auto options = cli::resolve_target(given);
     if (!options)
         return complain(options.error().message, 1);
-    if (command->needs_link())
+    switch (runs) {
+    case course::link:
         return cli::run_on_link(std::move(command), std::move(*options));
+    case course::server:
+        return cli::run_at_server(*words, *options);
+    case course::live:
+        return cli::run_live(std::move(command), *options);
+    case course::answered:
+    case course::here:
+        break;
+    }
     return cli::run_forwarded(std::move(command), std::move(*words), *options);
 }
 

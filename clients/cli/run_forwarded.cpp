@@ -150,6 +150,11 @@ int run_forwarded(std::unique_ptr<command> c, std::vector<std::string> words, cl
         return complain(trouble);
     if (!status || *status == 130)
         return 130;
+    if (*status == 1 && !backup && !out.empty()) {
+        // An answer that says no: the command knows how to say it.
+        if (auto no = nlohmann::json::parse(out, nullptr, false); !no.is_discarded())
+            return show(*c, {0, std::move(no), {}});
+    }
     if (*status != 0) {
         auto const shown = show(*c, {1, nullptr, plain(std::move(error))});
         return *status == 2 ? 2 : shown;

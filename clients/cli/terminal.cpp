@@ -21,8 +21,10 @@ command_environment look_around()
     e.colours = e.out_is_terminal && e.error_is_terminal && (no_color == nullptr || *no_color == '\0') &&
                 terminal != nullptr && std::string_view{terminal} != "dumb";
     winsize size{};
-    if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+    if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) {
         e.columns = size.ws_col;
+        e.rows = size.ws_row > 0 ? size.ws_row : e.rows;
+    }
     struct stat input {};
     if (::fstat(STDIN_FILENO, &input) == 0 && S_ISREG(input.st_mode))
         e.input_bytes = static_cast<std::uint64_t>(input.st_size);
@@ -31,6 +33,26 @@ command_environment look_around()
         return static_cast<std::uint64_t>(duration_cast<microseconds>(steady_clock::now().time_since_epoch()).count());
     };
     return e;
+}
+
+screen_guard::screen_guard(bool taken)
+{
+    if (!taken || ::tcgetattr(STDIN_FILENO, &before_) != 0)
+        return;
+    auto raw = before_;
+    raw.c_lflag &= ~static_cast<tcflag_t>(ICANON | ECHO);
+    raw.c_cc[VMIN] = 1;
+    raw.c_cc[VTIME] = 0;
+    // Stopped in mid-picture, the shell would have a terminal without echo.
+    raw.c_cc[VSUSP] = _POSIX_VDISABLE;
+    raw.c_cc[VQUIT] = _POSIX_VDISABLE;
+    changed_ = ::tcsetattr(STDIN_FILENO, TCSANOW, &raw) == 0;
+}
+
+screen_guard::~screen_guard()
+{
+    if (changed_)
+        ::tcsetattr(STDIN_FILENO, TCSADRAIN, &before_);
 }
 
 bool write_all(int fd, std::string_view bytes)
