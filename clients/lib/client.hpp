@@ -164,7 +164,8 @@ public:
 
     /// Asks one instance of a service, or whoever subscribes to a subject. Within the timeout and a second the handler hears
     /// the answer or why there is none: `no_responders`, `timeout`, `unavailable` (the instance or the link was lost; it may
-    /// have had its effect), or what the service says. Fails at once as `publish` does.
+    /// have had its effect), or what the service says (a code of its own comes as `internal`, before the sentence). Fails at
+    /// once as `publish` does.
     result<void> call(std::string_view service, std::string_view method, std::string_view body, call_handler,
                       std::chrono::milliseconds timeout = std::chrono::seconds{5});
     result<void> call_subject(std::string_view subject, std::string_view body, call_handler,
@@ -176,7 +177,9 @@ public:
                std::function<void(result<std::string> const& instance)> done = {});
     void unserve(std::string const& service);
     result<void> reply(incoming_call const&, std::string_view body);
-    result<void> reply_error(incoming_call const&, error_code, std::string_view message);
+    /// `code`: a word of the service's own, or one of the protocol's that does not end links; 1 to 64 bytes. `message`: a
+    /// sentence of at most 1024 bytes.
+    result<void> reply_error(incoming_call const&, std::string_view code, std::string_view message);
 
     /// This user's aliases.
     void alias(std::vector<std::string> add, std::vector<std::string> remove, done_handler);

@@ -6,10 +6,21 @@
 #include "clients/lib/sansio/session_detail.hpp"
 
 namespace kedge {
+namespace {
+
+/// What surely fits into the header of a frame; how many a server takes it says itself.
+constexpr std::size_t recipients_max = 256;
+
+}  // namespace
 
 result<void> client::post(std::vector<std::string> to, std::string_view body, publish_handler handler,
                           publish_options const& given)
 {
+    if (to.empty() || to.size() > recipients_max)
+        return failure{error_code::bad_request, "a post has 1 to " + std::to_string(recipients_max) + " recipients"};
+    for (auto const& each : to)
+        if (each.empty() || each.size() > 128 || !valid_utf8(each) || has_control_characters(each))
+            return failure{error_code::bad_request, "a recipient is a name of 1 to 128 bytes"};
     auto options = given;
     if (options.id.empty())
         options.id = impl_->next_id();
@@ -86,11 +97,16 @@ result<void> client::reply(incoming_call const& to, std::string_view body)
     return to.link == impl_->links ? impl_->pump->submit(std::move(what)) : result<void>{};
 }
 
-result<void> client::reply_error(incoming_call const& to, error_code code, std::string_view message)
+result<void> client::reply_error(incoming_call const& to, std::string_view code, std::string_view message)
 {
+    auto const fits = [](std::string_view text, std::size_t most) {
+        return text.size() <= most && valid_utf8(text) && !has_control_characters(text);
+    };
+    if (code.empty() || !fits(code, 64) || !fits(message, 1024))
+        return failure{error_code::bad_request, "an error is a word of 64 bytes and a sentence of 1024, without control characters"};
     op::reply what;
     what.call = to.what.call;
-    what.error_code = wire_word(code);
+    what.error_code = code;
     what.error_message = message;
     what.message = kedge::message::make({});
     return to.link == impl_->links ? impl_->pump->submit(std::move(what)) : result<void>{};

@@ -3,6 +3,7 @@
 #include "router/command/grammar_tree.hpp"
 #include "router/command/talk_commands.hpp"
 #include "router/command/units.hpp"
+#include "router/protocol/limits.hpp"
 #include "router/protocol/names.hpp"
 
 #include <array>
@@ -65,6 +66,10 @@ void add_post(tree& t)
             s->text = s->to.back();
             s->to.pop_back();
         }
+        // Behind an exec request nothing else stands between this and the router.
+        if (s->to.size() > limits{}.post_recipients)
+            throw CLI::ValidationError{"TO: more than " + std::to_string(limits{}.post_recipients) +
+                                       " recipients; a list (@NAME) has room for more"};
         for (auto const& to : s->to)
             if (auto const why = check_recipient(to); !why.empty())
                 throw CLI::ValidationError{"TO: '" + printable(to) + "' is " + why};

@@ -109,6 +109,17 @@ TEST_CASE("post: too much input at the limit and one beyond; refused, with the n
           nlohmann::json::parse(R"({"op":"ok","id":"i","stream":"INBOX","seq":3})"));
 }
 
+TEST_CASE("post: recipients at the limit and one beyond")
+{
+    std::string line = "post";
+    for (int i = 1; i <= 256; ++i)
+        line += " u" + std::to_string(i);
+    runner c{line + " text"};
+    CHECK(of<op::post>(c.begin()).at(0).to.size() == 256);
+    CHECK(stopped(line + " u257 text").exit_status == 2);
+    CHECK(stopped("post '' text").exit_status == 2);
+}
+
 TEST_CASE("inbox: attached by hello; printed, then acknowledged; at the count it leaves")
 {
     runner c{"inbox --node laptop --count 2"};
