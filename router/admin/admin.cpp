@@ -61,6 +61,7 @@ admin::command const admin::commands[] = {
     {"node show", false, &admin::node_show, true},
     {"node remove", true, &admin::node_remove, true},
     {"backup", true, &admin::backup},
+    {"check", false, &admin::check},
     {"status", false, &admin::status},
 };
 
@@ -144,7 +145,7 @@ void admin::ask_store(caller from, token request, store_request::any what,
 
 void admin::on_store(store_event::any const& e, instant now, actions& out)
 {
-    if (!running_ || !running_->on_store)
+    if (on_checked(e, out) || !running_ || !running_->on_store)
         return;
     auto const request = std::visit(
         [](auto const& what) {
@@ -174,21 +175,7 @@ std::function<void(store_event::any const&, instant, actions&)> admin::when_done
     return [this, from, then = std::move(then)](store_event::any const&, instant now, actions& out) { done(from, then(now, out), out); };
 }
 
-// --- The database and the whole --------------------------------------------------------------------------------------
-
-void admin::backup(caller from, nlohmann::json const& args, instant now, actions& out)
-{
-    auto path = args.value("path", "");
-    auto const request = core_.next_token();
-    if (path.empty())
-        return refuse(from, "backup to which file?", out);
-    if (path == "-")  // a token alone comes again after a restart, and a file may have been left behind
-        path = "backup-" + std::to_string(now.wall_ms) + "-" + std::to_string(static_cast<std::uint64_t>(request)) + ".stream";
-    if (path.front() != '/')
-        path = core_.config_.home + "/" + path;
-    ask_store(from, request, store_request::backup{request, path},
-              when_done(from, [path](instant, actions&) { return nlohmann::json{{"path", path}}; }), out);
-}
+// --- The whole --------------------------------------------------------------------------------------
 
 void admin::status(caller from, nlohmann::json const&, instant now, actions& out)
 {
@@ -226,6 +213,8 @@ void admin::status(caller from, nlohmann::json const&, instant now, actions& out
     done(from,
          {{"server", core_.config_.server_name},
           {"uptime_ms", now.steady_ms - core_.started_.steady_ms},
+          {"time_ms", now.wall_ms},
+          {"bans", std::ranges::count_if(core_.bans_, [&](auto const& b) { return !b.until_ms || b.until_ms > now.wall_ms; })},
           {"sessions", core_.counts_.sessions.get()},
           {"links", core_.links_.size()},
           {"nodes", core_.nodes_.size()},

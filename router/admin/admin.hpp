@@ -1,5 +1,5 @@
 #pragma once
-/// What operators ask of the router: users, keys, rules, streams, consumers, dead letters, backup, status; and the answers
+/// What operators ask of the router: users, keys, rules, streams, consumers, dead letters, backup, check, status; and the answers
 /// of `who`. Part of the core's thread and, like it, sans I/O: a change is asked of a store, and holds (and is answered)
 /// when the store has it.
 
@@ -8,12 +8,13 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "router/admin/call.hpp"
 #include "router/core/actions.hpp"
 #include "router/core/link.hpp"
-#include "router/core/mail.hpp"
+#include "router/core/address_book.hpp"
 
 namespace kedge {
 
@@ -125,8 +126,11 @@ private:
     void node_show(caller, nlohmann::json const&, instant, actions&);
     void node_remove(caller, nlohmann::json const&, instant, actions&);
     void backup(caller, nlohmann::json const&, instant, actions&);
+    void check(caller, nlohmann::json const&, instant, actions&);
     void status(caller, nlohmann::json const&, instant, actions&);
 
+    /// Whether it is the answer to `check`.
+    bool on_checked(store_event::any const&, actions&);
     struct stream* stream_named(std::string const&) const;
     consumer* consumer_named(nlohmann::json const&, std::string& why) const;
     /// Checks subjects and limits of a stream; a sentence if something is wrong. `self` is the stream that is edited.
@@ -155,6 +159,8 @@ private:
     core& core_;
     std::deque<waiting> queue_;
     std::optional<running> running_;
+    /// A check under way: it may take long, and holds up no other command.
+    std::optional<std::pair<caller, token>> checking_;
 };
 
 }  // namespace kedge

@@ -24,7 +24,7 @@
 #include <boost/unordered/unordered_flat_map.hpp>
 
 #include "router/core/link.hpp"
-#include "router/core/mail.hpp"
+#include "router/core/mailboxes.hpp"
 #include "router/core/tail.hpp"
 #include "router/store/store.hpp"
 

@@ -27,11 +27,12 @@
 #include "router/account/directory.hpp"
 #include "router/core/access.hpp"
 #include "router/core/actions.hpp"
+#include "router/core/address_book.hpp"
 #include "router/core/budget.hpp"
 #include "router/core/consumer.hpp"
 #include "router/core/id_windows.hpp"
 #include "router/core/link.hpp"
-#include "router/core/mail.hpp"
+#include "router/core/mailboxes.hpp"
 #include "router/core/services.hpp"
 #include "router/core/stream.hpp"
 #include "router/core/subject_index.hpp"
@@ -157,7 +158,7 @@ private:
     std::shared_ptr<access_profile const> profile(principal const&);
     void arm(std::uint64_t at_ms, consumer_id);
 
-    // core_publish.cpp: routes, publishes, rows that arrived.
+    // core_publish.cpp, core_durable.cpp: routes, publishes, rows that arrived.
     route& route_for(std::string_view subject);
     void publish(link&, op::publish&&, std::size_t bytes, instant, actions&);
     /// `to`: of a post, which has no subject.
@@ -181,7 +182,7 @@ private:
     void tell_stored(link&, stream_id, actions&);
     stream* stream_of(std::string_view subject);
 
-    // core_consume.cpp: consumers.
+    // core_consume.cpp, core_deliver.cpp: consumers.
     void consume(link&, op::consume&&, std::size_t bytes, instant, actions&);
     void attach(link&, consumer&, op::consume const&, instant, actions&);
     void attach(link&, consumer&, std::uint64_t window, instant);
