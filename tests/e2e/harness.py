@@ -21,6 +21,7 @@ import tempfile
 import threading
 import time
 import unittest
+import urllib.request
 import warnings
 
 warnings.filterwarnings("ignore")  # old ciphers that the SSH libraries name and we do not use
@@ -264,12 +265,24 @@ class Server:
         self._sessions.clear()
         self._admin_session = None
 
+    def metric(self, name):
+        """The value of a sample of /metrics, labels and all; needs `--http 127.0.0.1:0`."""
+        port = re.findall(r"http on 127\.0\.0\.1:(\d+)", self.log(None))[-1]
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=TIMEOUT) as page:
+            lines = page.read().decode().splitlines()
+        return float(next(line for line in lines if line.startswith(name + " ")).split()[-1])
+
     # --- administration
 
     def kedge(self, *words, input=None, timeout=None):
         """The CLI on this home."""
         return subprocess.run([KEDGE, "--home", self.home, *words], input=input, timeout=timeout or TIMEOUT,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=self.environment())
+
+    def kedge_argv(self, user, *words):
+        """The CLI as somebody on another machine types it."""
+        return [KEDGE, "--to", f"{user}@127.0.0.1:{self.port}", "-i", key_of(user), "--known-hosts", self.known_hosts, "--accept-new",
+                "--no-agent", *words]
 
     def execute(self, user, *words):
         """An exec request; returns exit status, stdout, stderr. The operator's session is kept."""
@@ -322,10 +335,11 @@ class Case(Test):
 
     users = {"op": "operator", "alice": "user", "bob": "user", "bot1": "bot"}
     config = ""
+    arguments = ()
 
     @classmethod
     def setUpClass(cls):
-        cls.server = Server(cls.users, cls.config)
+        cls.server = Server(cls.users, cls.config, cls.arguments)
         cls.addClassCleanup(cls.server.destroy)
         cls.server.start()
 
@@ -349,6 +363,18 @@ class Case(Test):
         session = self.server.session(user)
         self.addCleanup(session.close)
         return session
+
+    def user(self, role="user"):
+        """A new user; `key_of` has the key."""
+        name = self.name("u")
+        self.server.admin("user", "add", name, "--role", role, "--key", public_key(key_of(name)))
+        return name
+
+    def inbox(self, user, node="desk", **more):
+        """A link whose node has an inbox."""
+        link = self.link(user, **more)
+        link.hello(node, inbox=True)
+        return link
 
     def name(self, prefix="s"):
         """A name that no other test of this process uses."""
