@@ -14,7 +14,6 @@ namespace kedge::sqlite {
 
 namespace {
 
-constexpr std::int64_t application_id = 0x6b656467;  // "kedg"
 constexpr int busy_ms = 500;  // a process that was just killed may still hold its lock for a moment
 
 constexpr char const* first_schema = R"sql(
@@ -155,6 +154,7 @@ CREATE TABLE audit (
 )sql";
 
 constexpr std::array steps{first_schema, second_schema};
+static_assert(steps.size() == store_format::version);
 
 std::string random_name()
 {
@@ -244,9 +244,11 @@ try {
 } catch (error const& failed) {
     switch (failed.primary()) {
     case SQLITE_BUSY: throw std::runtime_error{path + " is in use by another process"};
-    case SQLITE_NOTADB: throw std::runtime_error{path + " is not a database"};
+    case SQLITE_NOTADB:
+        throw std::runtime_error{path + " is not a database. If it was one: 'kedged --recover', or put a backup in its place"};
     case SQLITE_CORRUPT:
-        throw std::runtime_error{path + " is damaged (" + failed.what() + "): put a backup in its place"};
+        throw std::runtime_error{path + " is damaged (" + failed.what() + "). 'kedged --recover' saves what can be read of it; or put a"
+                                 " backup in its place"};
     }
     throw std::runtime_error{path + " cannot be opened: " + failed.what()};
 } catch (std::runtime_error const& failed) {

@@ -1,13 +1,17 @@
 #pragma once
 /// The tables (FORMAT.md), how a database is opened, and how an older one is brought up to date.
 
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
 
+#include "router/protocol/store_format.hpp"
 #include "router/store/sqlite/database.hpp"
 
 namespace kedge::sqlite {
+
+inline constexpr std::int64_t application_id = store_format::application_id;
 
 /// Steps of the schema, oldest first; step i brings version i to i + 1. Append only: what was released never changes.
 std::span<char const* const> schema_steps() noexcept;
