@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "clients/cli/key_files.hpp"
+#include "clients/cli/restore.hpp"
 #include "clients/cli/run.hpp"
 #include "clients/cli/target.hpp"
 #include "clients/cli/terminal.hpp"
@@ -33,6 +34,22 @@ int complain(std::string const& sentence, int status)
     return status;
 }
 
+int restore(command& asked, connection_options const& given)
+{
+    if (!given.to.empty())
+        return complain("a backup is restored on the machine of the server: give --home, not --to", 2);
+    auto const args = asked.here().args;
+    auto const done = cli::restore_backup({args.value("file", ""), given.home.empty() ? cli::default_home() : given.home, args.value("host_key", "")});
+    command_effects fx;
+    if (done)
+        asked.on_admin({0, {{"path", done->path}, {"bytes", done->bytes}}, {}}, fx);
+    else
+        asked.on_admin({1, nlohmann::json::object(), done.error().message}, fx);
+    cli::write_all(STDOUT_FILENO, fx.out);
+    cli::write_all(STDERR_FILENO, fx.error);
+    return fx.exit_status.value_or(1);
+}
+
 int run(std::vector<std::string> const& arguments)
 {
     auto connection = parse_connection(arguments);
@@ -52,6 +69,8 @@ int run(std::vector<std::string> const& arguments)
 
     auto& command = std::get<std::unique_ptr<kedge::command>>(parsed);
     auto const runs = command->runs();
+    if (runs == course::here && command->here().name == "restore")
+        return restore(*command, given);
     if (runs == course::here)  // with whatever server there is
         return cli::run_doctor(std::move(command), given);
     auto words = cli::read_key_files(given.words);

@@ -78,6 +78,8 @@ class command {
 public:
     virtual ~command() = default;
     virtual course runs() const { return needs_link() ? course::link : course::answered; }
+    /// Of a command that is `here`: what the CLI is to do.
+    virtual admin_call here() const { return {}; }
     /// Of a command that is `live`.
     virtual std::string feed() const { return {}; }
     /// Has the whole terminal: keys come as they are typed and are not shown, Ctrl-C is an interrupt as ever.

@@ -115,6 +115,18 @@ void add_doctor(tree& t)
     app->final_callback([&t, json] { t.chosen = [json](command_environment const& e) { return make_doctor(*json, e); }; });
 }
 
+void add_restore(tree& t)
+{
+    auto s = std::make_shared<restore_settings>();
+    auto* app = example(add(&t.root, "restore", "Put a backup into a home that has no database; its server must not run"),
+                        "kedge --home /var/lib/kedge restore kedge-today.db");
+    auto* file = app->add_option("file", s->file, "What 'kedge backup' wrote")->type_name("FILE")->required();
+    auto* key = app->add_option("--host-key", s->host_key, "The server's old private host key, so that clients know it again")->type_name("FILE");
+    t.files.insert({file, key});
+    app->add_flag("--json", s->json, "Print what was done as JSON");
+    app->final_callback([&t, s] { t.chosen = [s](command_environment const& e) { return make_restore(*s, e); }; });
+}
+
 }  // namespace
 
 void add_admin_commands(tree& t)
@@ -122,8 +134,10 @@ void add_admin_commands(tree& t)
     add_status(t);
     auto* top = example(add(&t.root, "top", "How the server is, live, in a terminal; 'q' ends it"), "kedge top\nssh -t bus top");
     top->final_callback([&t] { t.chosen = [](command_environment const& e) { return make_top(e); }; });
-    if (!t.remote)
+    if (!t.remote) {
         add_doctor(t);
+        add_restore(t);
+    }
     add_account_commands(t);
     add_book_commands(t);
     add_stream_commands(t);

@@ -47,10 +47,18 @@ struct replay_settings {
     bool quiet = false;
 };
 
+struct restore_settings {
+    std::string file;
+    std::string host_key;  ///< the file of one, or empty
+    bool json = false;
+};
+
 std::unique_ptr<command> make_status(status_settings, command_environment const&);
 std::unique_ptr<command> make_top(command_environment const&);
 /// The CLI gathers what it shows: `on_admin` takes {"findings":[{check, state, said, do}…]}, state being good, unsure or bad.
 std::unique_ptr<command> make_doctor(bool json, command_environment const&);
+/// The CLI does it: `on_admin` takes {path, bytes}.
+std::unique_ptr<command> make_restore(restore_settings, command_environment const&);
 std::unique_ptr<command> make_export(export_settings, command_environment const&);
 std::unique_ptr<command> make_import(import_settings, command_environment const&);
 std::unique_ptr<command> make_replay(replay_settings, command_environment const&);
