@@ -1,7 +1,7 @@
 #include "sshd-transport/channel.hpp"
 
 #include <algorithm>
-#include <array>
+#include <string>
 #include <string_view>
 #include <utility>
 
