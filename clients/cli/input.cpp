@@ -33,10 +33,15 @@ void input::want()
         boost::asio::post(executor_, [this] { read(); });
         return;
     }
+    int const flags = ::fcntl(STDIN_FILENO, F_GETFL);
     waiter_->async_wait(boost::asio::posix::stream_descriptor::wait_read, [this](boost::system::error_code ec) {
         if (!ec)
             read();
     });
+    // Asio makes what it waits for non-blocking, and a duplicate shares that with standard input, which the shell and the
+    // programs after us share with us.
+    if (flags >= 0 && (flags & O_NONBLOCK) == 0)
+        ::fcntl(STDIN_FILENO, F_SETFL, flags);
 }
 
 void input::read()
