@@ -155,7 +155,7 @@ void look_at_server(connection_options const& given, findings& f)
     auto const ping = ask(*options, "ping --json");
     auto const pong = nlohmann::json::parse(ping.out, nullptr, false);
     if (!ping.status || *ping.status != 0 || !pong.is_object())
-        return f.bad("connection", "cannot connect to " + options->servers.front() + ": " + (ping.error.empty() ? "no answer" : ping.error),
+        return f.bad("connection", ping.error.empty() ? "no answer from " + options->servers.front() : ping.error,
                      here ? "is the server running? Start it: kedged --home " + (given.home.empty() ? default_home() : given.home)
                           : "is the server running, is the address right, does the server know the key (kedge user add)?");
     f.good("connection", "logged in at " + options->servers.front() + " as " + text_of(pong, "user") + " (" + text_of(pong, "role") + ") in " +
