@@ -159,6 +159,15 @@ std::vector<config_key> make_keys()
                         return R"("text" or "json")";
                     },
                     [](server_config const& config) { return in_quotes(to_string(config.format)); }});
+    keys.push_back({"log", "file", "absolute path of the log, opened again at SIGHUP (after rotation); empty = standard error", false,
+                    [](toml::value const& value, server_config& config) -> std::string {
+                        if (!value.is_string()) return "an absolute path, or \"\"";
+                        auto path = toml::get<std::string>(value);
+                        if (!path.empty() && path.front() != '/') return "an absolute path, or \"\"";
+                        config.log_file = std::move(path);
+                        return {};
+                    },
+                    [](server_config const& config) { return in_quotes(config.log_file); }});
     keys.push_back({"http", "listen", R"("ADDRESS:PORT" for /healthz, /readyz and /metrics; empty = none)", false,
                     [](toml::value const& value, server_config& config) -> std::string {
                         std::string const what = R"("ADDRESS:PORT" with a numeric address, or "")";

@@ -24,6 +24,7 @@ struct server_config {
     // [log]
     log_level level = log_level::info;
     log_format format = log_format::text;
+    std::string log_file;  ///< absolute; empty = standard error
     // [http]
     std::optional<listen_endpoint> http;  ///< nothing = no HTTP listener
     bool http_anywhere = false;           ///< whether `http` may be other than loopback

@@ -205,6 +205,7 @@ private:
         ::clock_gettime(CLOCK_MONOTONIC, &now);
         auto const microseconds = static_cast<std::uint64_t>(now.tv_sec) * 1'000'000 + static_cast<std::uint64_t>(now.tv_nsec) / 1000;
         notify_supervisor("RELOADING=1\nMONOTONIC_USEC=" + std::to_string(microseconds));
+        if (!log_reopen()) log_error({}, "cannot open the log {} again: {}; it goes on where it was", config_.log_file, std::strerror(errno));
         auto loaded = load_config(options_);
         if (auto const* wrong = std::get_if<std::vector<std::string>>(&loaded)) {
             for (auto const& sentence : *wrong) log_error({}, "{}", sentence);
@@ -277,7 +278,7 @@ int run_daemon(daemon_options const& options, server_config const& config)
     ::umask(077);
     std::signal(SIGPIPE, SIG_IGN);
     block_signals({SIGTERM, SIGINT, SIGHUP});
-    log_start(config.level, config.format);
+    log_start(config.level, config.format, config.log_file);
     raise_descriptors(config.limits.sessions);
     int const status = daemon(options, config).run();
     log_stop();

@@ -1,12 +1,21 @@
 #include "sshd-transport/log.hpp"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <array>
 #include <atomic>
+#include <cerrno>
+#include <cstring>
 #include <memory>
+#include <mutex>
+#include <stdexcept>
 
 #include <nlohmann/json.hpp>
 #include <spdlog/async.h>
 #include <spdlog/pattern_formatter.h>
+#include <spdlog/sinks/base_sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
 
 namespace kedge {
@@ -17,6 +26,45 @@ constexpr std::size_t queue_lines = 8192;
 // Read by every thread at every line, so not behind a lock; set by `main` before threads start and after they end.
 std::shared_ptr<spdlog::async_logger> logger;
 std::shared_ptr<spdlog::details::thread_pool> writer;
+
+/// Appends each line with one `write`, so that another program may move the file away or copy and truncate it at any moment.
+class file_sink final : public spdlog::sinks::base_sink<std::mutex> {
+public:
+    explicit file_sink(std::string path) : path_(std::move(path)), file_(open(path_))
+    {
+        if (file_ < 0) throw std::runtime_error("cannot open the log " + path_ + ": " + std::strerror(errno));
+    }
+    ~file_sink() override { ::close(file_); }
+
+    bool reopen()
+    {
+        auto const fresh = open(path_);
+        if (fresh < 0) return false;
+        std::lock_guard const lock(mutex_);
+        ::close(file_);
+        file_ = fresh;
+        return true;
+    }
+
+private:
+    static int open(std::string const& path)
+    {
+        return ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, S_IRUSR | S_IWUSR | S_IRGRP);
+    }
+    void sink_it_(spdlog::details::log_msg const& message) override
+    {
+        spdlog::memory_buf_t line;
+        formatter_->format(message, line);
+        // A full disk loses lines, not the server.
+        if (::write(file_, line.data(), line.size()) < 0) return;
+    }
+    void flush_() override {}
+
+    std::string const path_;
+    int file_;
+};
+
+std::shared_ptr<file_sink> in_file;  // as `logger`; null = standard error
 log_format format = log_format::text;
 std::atomic<log_level> lowest{log_level::off};
 
@@ -83,11 +131,15 @@ std::string log_line(log_format form, log_about const& about, std::string_view m
     return line;
 }
 
-void log_start(log_level level, log_format form)
+void log_start(log_level level, log_format form, std::string const& file)
 {
     format = form;
+    std::shared_ptr<spdlog::sinks::sink> sink;
+    if (file.empty())
+        sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
+    else
+        sink = in_file = std::make_shared<file_sink>(file);
     writer = std::make_shared<spdlog::details::thread_pool>(queue_lines, 1);
-    auto sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
     logger = std::make_shared<spdlog::async_logger>("kedged", std::move(sink), writer,
                                                     spdlog::async_overflow_policy::overrun_oldest);
     auto const* pattern = form == log_format::json ? R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ","level":"%l",%v})"
@@ -95,6 +147,11 @@ void log_start(log_level level, log_format form)
     logger->set_formatter(std::make_unique<spdlog::pattern_formatter>(pattern, spdlog::pattern_time_type::utc));
     logger->set_level(spdlog::level::trace);  // the level is asked before a line is made, by `lowest`
     lowest.store(level, std::memory_order_release);
+}
+
+bool log_reopen()
+{
+    return !in_file || in_file->reopen();
 }
 
 void log_set_level(log_level level) noexcept
@@ -107,6 +164,7 @@ void log_stop()
     lowest.store(log_level::off, std::memory_order_relaxed);
     writer.reset();  // joins the thread after the queue is written; only then may go what it writes to
     logger.reset();
+    in_file.reset();
 }
 
 log_backlog log_state()

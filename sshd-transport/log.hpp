@@ -1,5 +1,5 @@
 #pragma once
-/// The server's log: lines on standard error, for people or as JSON (one object a line).
+/// The server's log: lines on standard error or in a file, for people or as JSON (one object a line).
 ///
 /// Any thread; never blocks: lines go through a bounded queue to a thread that writes them, and the oldest are dropped when
 /// standard error does not keep up (a full pipe must not stop a transport thread). What a peer sent is escaped in both
@@ -27,8 +27,12 @@ struct log_about {
     std::string_view address{};
 };
 
-/// Starts the log. Before it, and after `log_stop`, lines are dropped. `main` only.
-void log_start(log_level, log_format);
+/// Starts the log, on standard error or at the end of a file. Before it, and after `log_stop`, lines are dropped. Throws
+/// std::runtime_error if the file cannot be opened. `main` only.
+void log_start(log_level, log_format, std::string const& file = {});
+/// Goes on in a new file of the same name: the old one was renamed (log rotation). Lines that were queued may go to either. False:
+/// it cannot be opened, and the log goes on where it was. True when the log is on standard error. Any thread.
+bool log_reopen();
 /// Changes the level (SIGHUP). Any thread.
 void log_set_level(log_level) noexcept;
 /// Writes what is queued and ends the writing thread. `main` only, after every thread that logs.

@@ -42,6 +42,7 @@ threads = 3
 [log]
 level = "debug"
 format = "json"
+file = "/var/log/kedged.log"
 [http]
 listen = "127.0.0.1:9090"
 anywhere = true
@@ -58,6 +59,7 @@ body_bytes = 2048
     want.threads = 3;
     want.level = log_level::debug;
     want.format = log_format::json;
+    want.log_file = "/var/log/kedged.log";
     want.http = listen_endpoint{"127.0.0.1", 9090};
     want.http_anywhere = true;
     want.exempt = {"10.0.0.0/8", "::1"};
@@ -115,6 +117,7 @@ TEST_CASE("what is wrong is named with its line")
         {"servers with port 0", "[server]\nservers = [\"a:0\"]\n", 2, "HOST:PORT"},
         {"threads", "[server]\nthreads = 65\n", 2, "0 to 64"},
         {"level", "[log]\nlevel = \"loud\"\n", 2, "\"loud\""},
+        {"file", "[log]\nfile = \"kedged.log\"\n", 2, "an absolute path"},
         {"format", "[log]\nformat = 1\n", 2, "\"json\""},
         {"http", "[http]\nlisten = \"here\"\n", 2, "http.listen"},
         {"anywhere", "[http]\nanywhere = \"yes\"\n", 2, "true or false"},
@@ -224,7 +227,8 @@ TEST_CASE("what a running server cannot take over is named")
     CHECK(needs_restart(now, then).empty());
     then.listen = {{"::1", 22}};
     then.threads = 1;
-    CHECK(needs_restart(now, then) == std::vector<std::string>{"server.listen", "server.threads"});
+    then.log_file = "/x";
+    CHECK(needs_restart(now, then) == std::vector<std::string>{"server.listen", "server.threads", "log.file"});
 }
 
 }  // namespace

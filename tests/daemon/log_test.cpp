@@ -1,8 +1,13 @@
 #include "sshd-transport/log.hpp"
 
+#include <filesystem>
+#include <stdexcept>
+#include <string>
+
 #include <nlohmann/json.hpp>
 
 #include "tests/catch.hpp"
+#include "tests/daemon/temporary_directory.hpp"
 
 namespace kedge {
 namespace {
@@ -43,6 +48,39 @@ TEST_CASE("levels and formats by name")
     CHECK(!parse_log_format("", form));
     CHECK(parse_log_format("text", form));
     CHECK(form == log_format::text);
+}
+
+TEST_CASE("a log in a file goes on in a new one of its name when it is opened again")
+{
+    test::temporary_directory const folder;
+    auto const path = folder.path / "kedged.log";
+    auto const old = folder.path / "kedged.log.1";
+    test::spill(path, "before\n");
+    log_start(log_level::info, log_format::text, path.string());
+    log_info({}, "first");
+    log_stop();
+    auto const first = test::slurp(path);
+    CHECK(first.find("before\n") == 0);
+    CHECK(first.find(" info first\n") != std::string::npos);
+
+    log_start(log_level::info, log_format::text, path.string());
+    std::filesystem::rename(path, old);
+    CHECK(log_reopen());
+    log_info({}, "second");
+    std::filesystem::remove(path);
+    std::filesystem::create_directory(path);
+    INFO("where nothing can be opened it goes on where it was");
+    CHECK_FALSE(log_reopen());
+    std::filesystem::remove(path);
+    CHECK(log_reopen());
+    log_info({}, "third");
+    log_stop();
+    CHECK(test::slurp(old) == first);
+    CHECK(test::slurp(path).find(" info third\n") != std::string::npos);
+
+    CHECK_THROWS_AS(log_start(log_level::info, log_format::text, (folder.path / "no" / "log").string()), std::runtime_error);
+    INFO("on standard error there is nothing to do");
+    CHECK(log_reopen());
 }
 
 }  // namespace

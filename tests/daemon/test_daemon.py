@@ -26,6 +26,11 @@ def run(*arguments, **environment):
                           stdin=subprocess.DEVNULL, env={**os.environ, **environment})
 
 
+def read(path):
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
 class Case(unittest.TestCase):
     def setUp(self):
         self.top = tempfile.mkdtemp(prefix="kedge-daemon-")
@@ -411,6 +416,23 @@ class Pages(Case):
 
 
 class Log(Case):
+    def test_a_file_is_opened_again_at_hangup(self):
+        log = self.path("kedged.log")
+        config = self.write("c.toml", f'[log]\nfile = "{log}"\n')
+        server = self.start("--config", config)
+        os.rename(log, log + ".1")
+        server.signal(signal.SIGHUP)
+        deadline = time.monotonic() + TIMEOUT
+        while not (os.path.exists(log) and "configuration reloaded" in read(log)):
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.02)
+        self.assertIn("kedged ready on", read(log + ".1"))
+        self.assertEqual(os.stat(log).st_mode & 0o777, 0o600)
+        server.signal(signal.SIGTERM)
+        self.assertEqual(server.wait(), 0)
+        self.assertIn("stopped", read(log))
+        self.assertEqual(server.log, [])
+
     def test_json_is_one_object_a_line(self):
         server = self.start("--log-format", "json", "--log-level", "debug")
         server.ssh(operator(), f"{self.home}/operator_ed25519")
