@@ -1,7 +1,6 @@
 /// The grammar of the commands about users: who may log in, and who may do what.
 
 #include <algorithm>
-#include <chrono>
 #include <optional>
 
 #include "router/command/grammar_call.hpp"
@@ -65,15 +64,6 @@ std::string check_text(std::string const& text)
 std::string check_span(std::string const& text)
 {
     return parse_duration_ms(text).value_or(0) != 0 ? "" : "not a duration such as 10m, 12h or 7d";
-}
-
-/// The server, where the command is carried out, reads its own clock.
-nlohmann::json as_end(std::string const& text)
-{
-    using namespace std::chrono;
-    auto const now = static_cast<std::uint64_t>(duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count());
-    auto const span = parse_duration_ms(text).value();
-    return span > std::numeric_limits<std::int64_t>::max() - now ? nlohmann::json(0) : nlohmann::json(now + span);
 }
 
 void add_user(tree& t)
@@ -168,7 +158,7 @@ void add_ban(tree& t)
     auto* user = add.arg("--user", "USER", "user", "This user", check_user);
     auto* key = add.arg("--key", "FINGERPRINT", "key", "Whoever has this key", check_fingerprint);
     auto* address = add.arg("--address", "CIDR", "address", "Who comes from this address or network", nullptr);
-    add.arg("--for", "TIME", "until_ms", "For so long; else until it is removed", check_span, as_end);
+    add.arg("--for", "TIME", "for_ms", "For so long; else until it is removed", check_span, as_duration);
     add.arg("--reason", "TEXT", "reason", "Why: it is told to whom it keeps out", check_text);
     add.need_one_of({user, key, address}, "--user, --key or --address");
     admin_grammar{t, ban, "list", "List the bans", "kedge ban list"};

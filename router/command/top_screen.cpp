@@ -30,6 +30,10 @@ constexpr std::size_t narrow_stream_columns = 5;
 constexpr unsigned narrow_below = 100;
 /// Of the sentences on what is not well so many are shown.
 constexpr std::size_t why_max = 4;
+constexpr std::size_t why_max_low = 1;
+/// A terminal of fewer rows shows the tables, and of the rest a line each of what matters most.
+constexpr unsigned low_below = 18;
+constexpr std::size_t facts_max_low = 2;
 
 std::string rate_text(double rate)
 {
@@ -122,31 +126,36 @@ std::vector<std::string> draw_top(nlohmann::json const& before, nlohmann::json c
 {
     rates const r{before, now, rates::between(before, now)};
     bool const live = e.out_is_terminal;
+    bool const low = live && e.rows < low_below;
     std::vector<std::string> out;
-    auto const fold = [&](std::string const& line, std::size_t indent) {
-        for (auto& piece : lines_of(live ? wrapped(line, std::max(e.columns, 20u), indent) : line))
-            out.push_back(std::move(piece));
+    auto const fold = [&](std::string const& line, std::string (*how)(std::string const&, command_environment const&)) {
+        for (auto const& piece : lines_of(live && !low ? wrapped(line, std::max(e.columns, 20u), 2) : line))
+            out.push_back(how(piece, e));
     };
+    auto const plain = [](std::string const& line, command_environment const&) { return line; };
+    auto const alarm = [](std::string const& line, command_environment const& where) { return styled(line, style::red, where); };
 
     out.push_back(status_head(now, e));
     if (!away.empty())
-        for (auto const& piece : lines_of(live ? wrapped("! " + printable(away) + "; trying again", std::max(e.columns, 20u), 2)
-                                               : "! " + printable(away)))
-            out.push_back(styled(piece, style::red, e));
+        fold("! " + printable(away) + "; trying again", alarm);
     auto const why = status_why(now);
-    for (std::size_t i = 0; i < std::min(why.size(), why_max); ++i)
-        for (auto const& piece : lines_of(live ? wrapped("! " + why[i], std::max(e.columns, 20u), 2) : "! " + why[i]))
-            out.push_back(styled(piece, style::red, e));
-    if (why.size() > why_max)
-        out.push_back(styled("! … " + std::to_string(why.size() - why_max) + " more: kedge status", style::red, e));
-    for (auto const& line : status_lines(now))
-        fold(line, 2);
+    auto const why_shown = std::min(why.size(), low ? why_max_low : live ? why_max : why.size());
+    for (std::size_t i = 0; i < why_shown; ++i)
+        fold("! " + why[i], alarm);
+    if (why.size() > why_shown && !low)
+        fold("! … " + std::to_string(why.size() - why_shown) + " more: kedge status", alarm);
+    auto facts = status_lines(now);
+    if (low)
+        facts.resize(std::min(facts.size(), facts_max_low));
+    for (auto const& line : facts)
+        fold(line, plain);
     fold("a second: " + r.metric("published") + " plain, " + r.metric("published_durable") + " stored, " + r.metric("delivered") +
              " delivered, " + r.metric("acks") + " acks, " + r.metric("posts") + " posts, " + r.metric("calls") + " calls",
-         2);
-    fold("a second: " + r.bytes("bytes_in") + " in, " + r.bytes("bytes_out") + " out, " + r.metric("store_commits") + " commits, " +
+         plain);
+    if (!low)
+        fold("a second: " + r.bytes("bytes_in") + " in, " + r.bytes("bytes_out") + " out, " + r.metric("store_commits") + " commits, " +
              r.metric("redeliveries") + " redeliveries, " + r.metric("logins") + " logins",
-         2);
+             plain);
 
     auto consumers = with_rates(array_of(now, "consumers"), "consumers", "consumer", "next_seq", r);
     auto streams = with_rates(array_of(now, "streams"), "streams", "stream", "last_seq", r);

@@ -1,6 +1,5 @@
 #include "router/command/grammar.hpp"
 
-#include <chrono>
 
 #include "tests/command/harness.hpp"
 
@@ -201,11 +200,7 @@ TEST_CASE("options of the connection stand before the command")
 TEST_CASE("a ban for a time ends so much later")
 {
     runner c{"ban add --user bob --for 1h"};
-    auto const until = c.begin().calls.at(0).args.at("until_ms").get<std::uint64_t>();
-    using namespace std::chrono;
-    auto const now = static_cast<std::uint64_t>(duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count());
-    CHECK(until > now + 3'590'000);
-    CHECK(until <= now + 3'600'000);
+    CHECK(c.begin().calls.at(0).args.at("for_ms") == 3'600'000);
 }
 
 TEST_CASE("every command that operators use shows how it is typed")

@@ -3,6 +3,20 @@
 
 using namespace kedge;
 
+TEST_CASE("lines are cut and folded by what is seen of them")
+{
+    CHECK(fitted("abcdef", 3) == "abc");
+    CHECK(fitted("äöü", 2) == "äö");
+    CHECK(fitted("\x1b[1mabc\x1b[0m", 2) == "\x1b[1mab\x1b[0m");
+    CHECK(fitted("\x1b[1", 2) == "\x1b[1");
+    CHECK(fitted("abc", 0).empty());
+    CHECK(wrapped("one two three", 8, 2) == "one two\n  three");
+    CHECK(wrapped("one two three", 7, 2) == "one two\n  three");
+    CHECK(wrapped("one two three", 100, 2) == "one two three");
+    CHECK(wrapped("abcdefgh", 3, 1) == "abc\n de\n fg\n h");
+    CHECK(wrapped("", 3, 1).empty());
+}
+
 TEST_CASE("nothing that peers send moves the cursor")
 {
     struct row {
