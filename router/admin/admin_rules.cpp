@@ -11,6 +11,8 @@ namespace kedge {
 
 namespace {
 
+constexpr std::uint64_t forever_ms = 1ull << 53;  // beyond what JSON holds exactly
+
 bool is_fingerprint(std::string_view text) { return text.starts_with("SHA256:") && text.size() == 50; }
 
 }  // namespace
@@ -118,6 +120,8 @@ void admin::ban_add(caller from, nlohmann::json const& args, instant now, action
     ban.key = args.value("key", "");
     ban.address = args.value("address", "");
     ban.until_ms = args.value("until_ms", std::uint64_t{0});
+    if (auto const span = args.value("for_ms", std::uint64_t{0}))
+        ban.until_ms = span > forever_ms - now.wall_ms ? 0 : now.wall_ms + span;
     ban.reason = args.value("reason", "");
     ban.added_ms = now.wall_ms;
     auto const* const self = core_.find(from.link);

@@ -97,8 +97,9 @@ TEST_CASE("bans: in the directory as long as they stand, over a restart")
     CHECK(refusal(h.admin("ban add", {{"user", "ann"}, {"until_ms", until}, {"reason", "noise"}})) == "done");
     CHECK(why(until - 1) == verdict::banned);
     CHECK(why(until) == verdict::unknown_key);
-    CHECK(refusal(h.admin("ban add", {{"address", "10.0.0.0/8"}})) == "done");
+    CHECK(refusal(h.admin("ban add", {{"address", "10.0.0.0/8"}, {"for_ms", 5000}})) == "done");
     CHECK(why(until) == verdict::banned);
+    CHECK(why(h.now.wall_ms + 5000) == verdict::unknown_key);
     CHECK(why(until, "11.0.0.1") == verdict::unknown_key);
     CHECK(refusal(h.admin("ban add", {{"key", key_fingerprint("key")}})) == "done");
     CHECK(why(until, "11.0.0.1") == verdict::banned);
