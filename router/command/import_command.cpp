@@ -220,7 +220,7 @@ private:
                 go_on_from(p.seq);
         if (!waiting_.empty() && !interrupted_)
             return;
-        if (!settings_.quiet)
+        if (!settings_.quiet && known_)
             fx.out += std::to_string(stored_) + " stored" +
                       (duplicates_ != 0 ? ", " + std::to_string(duplicates_) + " were there already" : std::string{}) + '\n';
         if (failed_ && go_on_from_ != 0)

@@ -165,16 +165,19 @@ std::vector<std::string> draw_top(nlohmann::json const& before, nlohmann::json c
     auto const consumer_shown = std::span<column const>{consumer_columns}.first(narrow ? narrow_consumer_columns : consumer_columns.size());
     auto const stream_shown = std::span<column const>{stream_columns}.first(narrow ? narrow_stream_columns : stream_columns.size());
     // Titles, the blank lines above them, and the last line.
-    std::size_t const used = out.size() + (consumers.empty() ? 0 : 2) + (streams.empty() ? 0 : 2) + 1;
+    std::size_t const head = low ? 1 : 2;
+    std::size_t const used = out.size() + (consumers.empty() ? 0 : head) + (streams.empty() ? 0 : head) + 1;
     std::size_t const room = !live ? consumers.size() + streams.size() : e.rows > used ? e.rows - used : 0;
     // Each gets half, and what the other does not need.
     auto const for_streams = std::min(streams.size(), std::max(room / 2, room - std::min(room, consumers.size())));
     if (!consumers.empty()) {
-        out.emplace_back();
+        if (!low)
+            out.emplace_back();
         add_table(out, std::move(consumers), consumer_shown, room - for_streams, e);
     }
     if (!streams.empty()) {
-        out.emplace_back();
+        if (!low)
+            out.emplace_back();
         add_table(out, std::move(streams), stream_shown, for_streams, e);
     }
     if (!live)

@@ -129,14 +129,14 @@ class Bash(Completion, unittest.TestCase):
 class Zsh(Completion, unittest.TestCase):
     command = ("zsh", "-f", "-i")
     list_keys = "\t"
-    prepare = "PS1='ready> '; autoload -Uz compinit; compinit -u -D; source <({kedge} completion zsh)"
+    prepare = "PS1='ready> '; LISTMAX=1000; autoload -Uz compinit; compinit -u -D; source <({kedge} completion zsh)"
 
 
 class ZshFunction(Completion, unittest.TestCase):
     """As a file in $fpath, which is how a package installs it."""
     command = ("zsh", "-f", "-i")
     list_keys = "\t"
-    prepare = "PS1='ready> '; {kedge} completion zsh > _kedge; fpath=($PWD $fpath); autoload -Uz compinit; compinit -u -D"
+    prepare = "PS1='ready> '; LISTMAX=1000; {kedge} completion zsh > _kedge; fpath=($PWD $fpath); autoload -Uz compinit; compinit -u -D"
 
 
 if __name__ == "__main__":

@@ -179,6 +179,7 @@ TEST_CASE("import: what a server can answer")
         auto c = begun("stream import U");
         auto const fx = c.hear(streams(known));
         CHECK(fx.exit_status == 1);
+        CHECK(fx.out.empty());
         CHECK(fx.error.find("there is no stream U") != std::string::npos);
     }
     SECTION("a refusal names the line, and where to go on")
