@@ -4,6 +4,7 @@
 #include "sshd-transport/daemon.hpp"
 #include "sshd-transport/log.hpp"
 #include "sshd-transport/options.hpp"
+#include "sshd-transport/recovery.hpp"
 
 int main(int argc, char** argv)
 {
@@ -27,6 +28,7 @@ int main(int argc, char** argv)
         return 0;
     }
     try {
+        if (options.recover) return kedge::run_recovery(options.home);
         return kedge::run_daemon(options, config);
     } catch (std::exception const& error) {
         kedge::log_stop();

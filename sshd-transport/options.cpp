@@ -63,8 +63,9 @@ std::variant<daemon_options, int> parse_options(int argc, char const* const* arg
     app.add_option("--log-format", options.format, "text or json, on standard error (default: text)");
     app.add_flag("--check-config", options.check_config, "check the configuration, say what is wrong, exit");
     app.add_flag("--print-config", options.print_config, "print the configuration in force, every key documented, exit");
+    app.add_flag("--recover", options.recover, "save what can be read of a damaged database, keep the damaged one, exit");
     app.set_version_flag("--version", "kedged " KEDGE_VERSION);
-    app.footer("Signals: TERM and INT drain and exit (the second one at once), HUP reloads configuration and keys.");
+    app.footer("Signals: TERM and INT drain and exit (the second one at once), HUP reloads configuration and keys and opens the log file again.");
     try {
         app.parse(argc, argv);
     } catch (CLI::ParseError const& error) {

@@ -20,6 +20,7 @@ struct daemon_options {
     std::optional<std::string> format;
     bool check_config = false;
     bool print_config = false;
+    bool recover = false;
 };
 
 /// The options, or the exit status when there is nothing more to do (help, version, a mistake: printed).

@@ -105,6 +105,8 @@ void check_rows::look_at(statement::rows& row)
     if (row.number(2) < in.found_ms)
         odd(in, seq, "is older than the one before");
     in.found_ms = std::max(in.found_ms, row.number(2));
+    if (in.found_messages == 0)
+        in.found_first = seq;
     ++in.found_messages;
     in.found_bytes += bytes;
     in.found_newest = seq;
@@ -215,6 +217,7 @@ void check_rows::compare_streams()
         };
         wrong("messages:", s.found_messages, s.messages);
         wrong("bytes:", s.found_bytes, s.bytes);
+        wrong("its oldest row at", s.found_messages == 0 ? s.last + 1 : s.found_first, s.first);
         wrong("its newest row at", s.found_newest, s.newest);
         if (s.found_ms > s.last_ms)
             findings_.add("stream " + s.name + " has rows that are newer than it says");

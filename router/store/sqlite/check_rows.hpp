@@ -38,6 +38,7 @@ private:
         bool garbage = false;  ///< removed, its rows not yet
         std::uint64_t found_messages = 0;
         std::uint64_t found_bytes = 0;
+        message_seq found_first = 0;
         message_seq found_newest = 0;
         std::uint64_t found_ms = 0;
         std::uint64_t odd_rows = 0;  ///< each row is told of once a kind, not a thousand times

@@ -72,6 +72,9 @@ public:
     statement(statement const&) = delete;
     statement& operator=(statement const&) = delete;
 
+    /// For what this class has no words for.
+    sqlite3_stmt* handle() const noexcept { return handle_; }
+
     /// Rows of one execution; the destructor resets the statement, so that it holds no snapshot.
     class rows {
     public:

@@ -10,6 +10,7 @@
 #include "tests/store/fixture.hpp"
 #include "tests/store/sqlite/fault_disk.hpp"
 #include "tests/store/sqlite/file_fixture.hpp"
+#include "tests/store/sqlite/work_of_every_kind.hpp"
 
 using namespace kedge;
 using namespace kedge::test;
@@ -20,36 +21,6 @@ sqlite::check_report check(std::string const& path)
 {
     std::atomic<bool> const stop = false;
     return sqlite::check_file(path, stop);
-}
-
-/// Something of everything that a check looks at. Streams 1 (INBOX) and 2 (S).
-void fill_all(store_fixture& f)
-{
-    auto& accounts = f.accounts();
-    for (char const* const name : {"alice", "bob"})
-        REQUIRE(accounts.put_user({name, "user", false, false, 1, {{"mail_messages", 5}}}).has_value());
-    REQUIRE(accounts.put_key({"bob", "ssh-ed25519", "blob", "SHA256:b", "", "", {}, 0, 1, false}).has_value());
-    REQUIRE(accounts.add_rule({0, rule::effect::deny, rule::act::post, "bob", "", "x"}).has_value());
-    REQUIRE(accounts.add_ban({0, "bob", "", "", 0, "", "op", 1}).has_value());
-    REQUIRE(accounts.put_alias({"al", "alice"}).has_value());
-    REQUIRE(accounts.put_list({"l", "alice", account_list::posting::anyone, {"bob", "~al"}}).has_value());
-    REQUIRE(accounts.add_audit({0, 1, "op", "SHA256:o", "user add", "{}", "done"}).has_value());
-
-    auto const stream = add_stream(f);
-    REQUIRE(stream == stream_id{2});
-    fill(f, stream, 5000);  // a segment and a bit
-    f.run({append_id(stream, "i1"), append_n(stream, 1), store_request::put_node{"alice/laptop", 1}});
-    auto const consumer = add_consumer(f, stream);
-    store_request::save_cursor save{next_token(), consumer, {}, {{3, 1, "no"}, {5, 1, "no"}}, 9};
-    save.position.next = 10;
-    save.position.pending = {{7, 1, 0}, {9, 2, 5}};
-    REQUIRE(of<store_event::done>(f.run({save})).size() == 1);
-    auto post = append(stream_id{1}, "");
-    post.recipients = shared_bytes::copy_of("alice bob/desk");
-    f.run({post, post});
-    store_request::purge purge{next_token(), stream, "s.3", 100};
-    f.run({purge});
-    f.maintain();
 }
 
 struct harm {
@@ -74,6 +45,7 @@ constexpr harm harms[] = {
     {"INSERT INTO posting VALUES ((2 << 28) + 5, 1, x'01')", "the index of stream S goes beyond its rows"},
     {"INSERT INTO posting VALUES ((7 << 28) + 5, 1, x'01')", "there is an index of a stream that is not known (number 7)"},
     {"UPDATE stream SET first = 6000 WHERE id = 2", "stream S has no sensible bounds"},
+    {"UPDATE stream SET first = 3 WHERE id = 2", "stream S has its oldest row at 1, not 3"},
     {"UPDATE stream SET newest = 1 WHERE id = 2", "stream S has its newest row at 5002, not 1"},
     {"UPDATE stream SET last_ms = 1 WHERE id = 2", "stream S has rows that are newer than it says"},
     {"UPDATE usage SET bytes = bytes + 1 WHERE user = 'alice'", "stored of alice are"},
@@ -115,11 +87,11 @@ bool says(sqlite::check_report const& report, std::string const& part)
 TEST_CASE("a sound database has no findings, and each contradiction is found")
 {
     file_fixture f;
-    fill_all(f);
+    work_of_every_kind(f);
     f.close();
     auto const sound = check(f.path());
     CHECK(joined(sound.findings) == "");
-    CHECK(sound.rows == 5002 + 2 - 14);
+    CHECK(sound.rows == work_rows + work_posts);
     auto const copy = f.folder().file("harmed.db");
     for (auto const& each : harms) {
         std::filesystem::copy_file(f.path(), copy, std::filesystem::copy_options::overwrite_existing);
@@ -138,7 +110,7 @@ TEST_CASE("a sound database has no findings, and each contradiction is found")
 TEST_CASE("pages that are overwritten are found, wherever they are")
 {
     file_fixture f;
-    fill_all(f);
+    work_of_every_kind(f);
     f.close();
     auto const pages = std::filesystem::file_size(f.path()) / 4096;
     auto const copy = f.folder().file("harmed.db");
@@ -176,7 +148,7 @@ TEST_CASE("findings are bounded, and the last one says how many there are more")
 TEST_CASE("a store checks itself while it goes on, one check at a time")
 {
     file_fixture f;
-    fill_all(f);
+    work_of_every_kind(f);
     store_request::check const request{next_token()};
     CHECK(f.run({request}).empty());
     CHECK(failed_code(f.run({store_request::check{next_token()}})) == error_code::exists);
@@ -185,7 +157,7 @@ TEST_CASE("a store checks itself while it goes on, one check at a time")
     for (int slices = 0; of<store_event::checked>(events).empty(); ++slices) {
         REQUIRE(slices < 1'000'000);
         if (appended < 50)
-            appended += of<store_event::rows_arrived>(f.run({append(stream_id{2}, "s.1")})).size();
+            appended += of<store_event::rows_arrived>(f.run({append(work_stream, "s.1")})).size();
         f.store().maintain(f.now_ms, events);
         std::this_thread::yield();
     }
@@ -230,7 +202,7 @@ TEST_CASE("a store checks itself while it goes on, one check at a time")
 TEST_CASE("both stores find themselves sound after work of every kind")
 {
     on_both_stores([](store_fixture& f) {
-        fill_all(f);
+        work_of_every_kind(f);
         store_request::check const request{next_token()};
         auto events = f.run({request});
         for (int slices = 0; of<store_event::checked>(events).empty(); ++slices) {
@@ -240,7 +212,7 @@ TEST_CASE("both stores find themselves sound after work of every kind")
         }
         auto const done = only<store_event::checked>(events);
         CHECK(done.request == request.request);
-        CHECK(done.rows == 5002 + 2 - 14);
+        CHECK(done.rows == work_rows + work_posts);
         CHECK(joined(done.findings) == "");
     });
 }

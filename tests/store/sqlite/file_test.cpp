@@ -78,7 +78,7 @@ TEST_CASE("what is not a sound database of ours is refused with a sentence that 
     SECTION("not a database")
     {
         write_file(path, std::string(5000, 'n'));
-        CHECK(refusal(path) == path + " is not a database");
+        CHECK(refusal(path).find(path + " is not a database") == 0);
     }
     SECTION("another program's")
     {
