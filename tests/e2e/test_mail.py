@@ -5,7 +5,7 @@ import select
 import subprocess
 import unittest
 
-from harness import Case, eventually
+from harness import Case, eventually, key_of, public_key
 from links import TIMEOUT
 
 
@@ -163,6 +163,16 @@ class Posting(Mail):
         self.assertEqual(self.bodies(quiet.arrived()), [])
         self.assertEqual(self.texts(self.inbox(self.alice, "desk"), self.alice), ["two"])
 
+    def test_without_an_id(self):
+        """§4: an operation without an id is not answered unless it fails."""
+        desk, sender = self.inbox(self.alice), self.link(self.bob)
+        sender.send("post", "quiet", to=[self.alice])
+        sender.send("post", "x", to=["nobody-here"])
+        error = sender.expect("error")
+        self.assertEqual((error["code"], error["unknown"], "id" in error), ("unknown_recipient", ["nobody-here"], False))
+        self.assertEqual(self.texts(desk, self.alice), ["quiet"])
+        self.assertEqual(sender.arrived(), [])
+
     def test_with_stock_ssh_in_a_pipe(self):
         """§1: what was sent is finished and answered, then `bye` `quit` and exit status 0."""
         desk = self.inbox(self.alice)
@@ -198,6 +208,15 @@ class Privacy(Mail):
                     answer = link.ask("consume", stream="INBOX", consumer=self.name("c"), start="first", **fields)
                     self.assertEqual(answer.op, "error", dict(answer))
                     self.assertEqual(self.bodies(link.arrived()), [])
+
+    def test_not_by_a_later_user_of_that_name(self):
+        """Who is removed takes the mail along: somebody who gets the name later does not read it."""
+        self.inbox(self.alice).close()
+        self.post("for the first alice", self.alice)
+        self.server.admin("user", "remove", self.alice)
+        self.server.admin("user", "add", self.alice, "--key", public_key(key_of(self.alice)))
+        desk = eventually(lambda: self.inbox(self.alice), "she is back")
+        self.assertEqual(self.texts(desk, self.alice), [])
 
     def test_not_by_peeking(self):
         self.inbox(self.alice)

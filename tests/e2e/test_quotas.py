@@ -4,6 +4,7 @@ Rates are proven by lower bounds of time only: a slowed client may be slower on 
 """
 
 import json
+import signal
 import threading
 import time
 import unittest
@@ -126,6 +127,24 @@ class RatesOfAll(Case):
                 self.assertEqual(link.answer(str(number)).op, "ok")
             took = time.monotonic() - start
             self.assertGreaterEqual(took, least)
+
+
+class Reload(Case):
+    config = "[limits]\nuser_rate_messages = 5\nuser_burst_ms = 1000\n"
+
+    def test_from_the_configuration_while_it_runs(self):
+        """Issue items 6, 9: from the configuration, which SIGHUP takes over; what was held is let go then."""
+        user = self.user()
+        link = self.link(user)
+        for number in range(300):
+            link.send("pub", "x", id=str(number), subject="a.b")
+        link.answer("4")
+        self.server.configure("[limits]\nuser_rate_messages = 100000\n")
+        start = time.monotonic()
+        self.server.process.send_signal(signal.SIGHUP)
+        for number in range(5, 300):
+            self.assertEqual(link.answer(str(number)).op, "ok")
+        self.assertLess(time.monotonic() - start, 30)
 
 
 class Window(Case):

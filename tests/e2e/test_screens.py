@@ -101,6 +101,19 @@ class Top(Screens):
                 self.assertEqual(shell.status(), 0)
 
 
+    def test_over_ssh_without_a_pty(self):
+        done = self.server.ssh("op", "top")
+        self.assertNotIn(b"\x1b", done.stdout)
+        self.assertTrue(done.stdout if done.returncode == 0 else done.stderr)
+
+    def test_not_for_everybody(self):
+        """`top` and `events` show what only those see who may."""
+        for words in ("top", "events", "status"):
+            done = self.server.ssh("alice", words, options=("-tt",) if words == "top" else ())
+            self.assertNotEqual(done.returncode, 0)
+            self.assertNotIn(self.stream_.encode(), done.stdout)
+
+
 class Status(Screens):
     def test_on_one_screen(self):
         for columns in (60, 140):

@@ -39,6 +39,8 @@ class Services(Case):
 
 
 class Calls(Services):
+    config = "[limits]\ndrain_ms = 1000\n"
+
     def test_call_and_reply(self):
         """§4.2: the fields of `call` and of `reply`."""
         for form in ("lines", "frames"):
@@ -177,6 +179,25 @@ class Calls(Services):
         identity = self.call(other)
         server.send("reply", "to somebody", call=server.expect("call")["call"])
         self.assertEqual(other.answer(identity).body, b"to somebody")
+
+    def test_the_end_of_input(self):
+        """§1: an instance that ends its input has nothing more to say; a caller's calls are answered first."""
+        server, caller = self.serve(), self.link()
+        identity = self.call(caller)
+        server.expect("call")
+        server.end_input()
+        self.assertEqual(server.end()[0]["code"], "quit")
+        self.assertEqual(caller.answer(identity)["code"], "unavailable")
+
+    def test_the_server_stops(self):
+        """§4: answered exactly once: an open call is not left without an answer by a drain."""
+        server, caller = self.serve(), self.link()
+        identity = self.call(caller, timeout_ms=60_000)
+        server.expect("call")
+        self.server.stop()
+        answers = [n for n in caller.rest() if n.get("id") == identity]
+        self.assertEqual([(n.op, n["code"] in ("unavailable", "draining")) for n in answers], [("error", True)])
+        self.server.start()
 
     def test_needs_an_id(self):
         caller = self.link()

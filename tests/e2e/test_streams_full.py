@@ -1,6 +1,8 @@
 """Issue item 7: streams in full: retention by subject, discard, pause, peek, purge, backoff, export, import, replay, check."""
 
 import json
+import os
+import sqlite3
 import time
 import unittest
 
@@ -338,6 +340,23 @@ class Check(Streams):
         self.assertEqual(status, 0)
         self.assertTrue(out.strip())
         self.assertNotEqual(self.server.execute("alice", "check")[0], 0)
+
+    def test_a_store_that_was_tampered_with(self):
+        """… and says what is wrong: here a row that is gone."""
+        name, token = self.filled(20)
+        for body in ("to be gone", "to stay"):
+            self.link().ok("pub", body, subject=token + ".x")
+        self.server.stop()
+        database = sqlite3.connect(os.path.join(self.server.home, "kedge.db"))
+        with database:
+            self.assertEqual(database.execute("DELETE FROM log WHERE CAST(body AS TEXT) = 'to be gone'").rowcount, 1)
+        database.close()
+        self.server.start()
+        status, out, _ = self.server.execute("op", "check", "--json")
+        answer = json.loads(out)
+        self.assertEqual(status, 1)
+        self.assertIn(name, " ".join(answer["findings"]))
+        self.assertEqual(self.server.kedge("check").returncode, 1)
 
 
 if __name__ == "__main__":
