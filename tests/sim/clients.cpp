@@ -171,7 +171,7 @@ void exact_consumer::hear(world& w, random_source&, notice::any const& n)
         if (m->seq > last_) {
             auto const& log = w.watch.messages.log_of(stream_);
             for (auto seq = last_ + 1; seq < m->seq; ++seq)
-                if (seq >= log.trimmed_to && (filter_.empty() || matches(filter_, log.rows[seq - 1].message->subject())))
+                if (!log.is_gone(seq) && (filter_.empty() || matches(filter_, log.rows[seq - 1].message->subject())))
                     throw violation{user_ + " acts on seq " + std::to_string(m->seq) + " of " + stream_ + " without having had "
                                     + std::to_string(seq)};
             last_ = m->seq;

@@ -24,12 +24,14 @@ bool is_named(std::string_view sender) { return sender.find('~') == std::string_
 
 }  // namespace
 
-std::size_t ledger::make(message::parts parts, std::uint64_t n, std::string reliable, std::size_t padding)
+std::size_t ledger::make(message::parts parts, std::uint64_t n, std::string reliable, std::size_t padding, std::vector<std::string> to)
 {
     std::string body = std::to_string(messages_.size()) + ':';
     body.append(padding, 'x');
     parts.body = body;
-    messages_.push_back({messages_.size(), message::make(parts), n, 0, 0, std::move(reliable)});
+    if (!to.empty())
+        posts_.emplace(parts.id, messages_.size());
+    messages_.push_back({messages_.size(), message::make(parts), n, 0, 0, std::move(reliable), std::move(to)});
     return messages_.size() - 1;
 }
 
@@ -62,6 +64,9 @@ ledger::log& ledger::log_of(std::string_view name)
 
 stream_id ledger::stream_for(std::string_view subject) const
 {
+    for (auto const& [id, l] : logs_)
+        if (subject.empty() && l.config.name == inbox_stream)
+            return id;
     for (auto const& [id, l] : logs_)
         for (auto const& pattern : l.config.subjects)
             if (matches(pattern, subject))
@@ -105,7 +110,12 @@ void ledger::committed(stream_id stream, row const& r)
     if (!m.reliable.empty()) {
         auto const [last, first] = reliable_[m.reliable].try_emplace(stream, m.number);
         bool const window_over = m.stored_at != 0 && r.time_ms >= l.rows[m.stored_at - 1].time_ms + dedupe_ms_;
-        if (!first && last->second >= m.number && !window_over)
+        // What names an alias, a list or a node may be refused for good, unheard, and be taken when it is tried again.
+        bool const may_be_refused = std::any_of(m.to.begin(), m.to.end(), [](auto const& name) {
+            return name == "nobody" || name.find_first_of("~@/") != std::string::npos;
+        });
+        bool const came_late = may_be_refused && last->second > m.number && m.stored_at == 0;
+        if (!first && last->second >= m.number && !window_over && !came_late)
             throw violation{where(stream, r.seq) + ": " + m.reliable + " published message " + std::to_string(m.number)
                             + " before " + std::to_string(last->second) + ", but they are stored the other way round, or twice"};
         last->second = std::max(last->second, m.number);
@@ -155,6 +165,36 @@ void ledger::refused(std::size_t number)
                         + ", but its only send was answered by an error that says it is not"};
 }
 
+void ledger::acknowledged_post(std::string_view sender, notice::ok const& ok)
+{
+    auto const at = posts_.find(ok.id);
+    if (at == posts_.end())
+        throw violation{"`ok` " + ok.id + " names the inboxes' stream, but is no post's"};
+    acknowledged(at->second, sender, is_named(sender), ok);
+}
+
+void ledger::refused_post(std::string const& id, error_code code)
+{
+    // An id with more than one send under way may be answered for any of them: the counts are the same.
+    if (auto const at = posts_.find(id); at != posts_.end() && !outcome_unknown(code))
+        refused(at->second);
+}
+
+void ledger::forget_node(std::string const& name)
+{
+    std::erase_if(senders_, [&](auto const& known) { return known.first.first == name; });
+    reliable_.erase(name);
+    reliable_.erase(name.substr(0, name.find('/')));
+}
+
+void ledger::purging(stream_id stream, std::string const& filter, message_seq up_to)
+{
+    auto& l = logs_.at(stream);
+    for (auto const& r : l.rows)
+        if ((up_to == 0 || r.seq <= up_to) && (filter.empty() || matches(filter, r.message->subject())))
+            l.purged.insert(r.seq);
+}
+
 void ledger::stored(std::string_view sender, notice::stored const& told)
 {
     auto& l = log_of(told.stream);
@@ -184,7 +224,7 @@ std::uint64_t ledger::told_n(std::string_view sender, stream_id stream) const
 void ledger::check_all_reliable_stored() const
 {
     for (auto const& m : messages_)
-        if (!m.reliable.empty() && m.open_sends != 0 && m.stored_at == 0)
+        if (!m.reliable.empty() && !m.given_up && m.open_sends != 0 && m.stored_at == 0)
             throw violation{"message " + std::to_string(m.number) + " of " + m.reliable + " is not stored, though its publisher "
                             "never gave up"};
 }

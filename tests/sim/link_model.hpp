@@ -47,6 +47,7 @@ public:
     std::vector<subscription> subscriptions;
     std::string node;        ///< empty = none
     bool finishing = false;  ///< quit or end of input was handled
+    bool greeted = true;     ///< else it carries administrative commands only, and is told nothing
     bool ended = false;      ///< `bye` was said
     bool closed = false;     ///< told to close
     std::size_t welcomes = 0;

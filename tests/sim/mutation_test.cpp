@@ -57,6 +57,35 @@ bool is(notice::any const& n)
 {
     return std::holds_alternative<T>(n);
 }
+bool is_mail(notice::any const& n)
+{
+    auto const* const m = std::get_if<notice::msg>(&n);
+    return m && m->consumer == "inbox" && m->from.find("/n") != std::string::npos;
+}
+bool is_post_ok(notice::any const& n)
+{
+    auto const* const ok = std::get_if<notice::ok>(&n);
+    return ok && ok->stream == inbox_stream && !ok->dup;
+}
+template <error_code code>
+bool is_error(notice::any const& n)
+{
+    auto const* const e = std::get_if<notice::error>(&n);
+    return e && e->code == code && !e->id.empty();
+}
+bool is_reply(notice::any const& n)
+{
+    auto const* const r = std::get_if<notice::reply>(&n);
+    return r && r->from != "$sys";
+}
+template <char const* subject>
+bool is_event(notice::any const& n)
+{
+    auto const* const m = std::get_if<notice::msg>(&n);
+    return m && m->subject == subject;
+}
+constexpr char join[] = "$sys.node.join", leave[] = "$sys.node.leave", connected[] = "$sys.service.connect",
+               online[] = "$sys.service.online", disconnected[] = "$sys.service.disconnect", offline[] = "$sys.service.offline";
 
 using chosen = bool (*)(notice::any const&);
 using outputs = std::vector<link_output::any>;
@@ -92,6 +121,42 @@ void claim_ok(outputs& all, std::size_t at)
     auto const seen = *read(all[at]);
     put(all, at, notice::ok{std::get<notice::error>(seen.what).id, "S1", 1, false, {}}, seen.form);
 }
+void to_another(outputs& all, std::size_t at)
+{
+    auto const seen = *read(all[at]);
+    // The link that opened last is as wrong as any.
+    static constexpr std::uint64_t far = 3;
+    auto const own = static_cast<std::uint64_t>(all[at].link);
+    all[at].link = link_id{own > far ? own - far : own + far};
+    put(all, at, seen.what, static_cast<std::uint64_t>(all[at].link) % 3 == 0 ? encoding::lines : encoding::frames);
+}
+void other_result(outputs& all, std::size_t at)
+{
+    auto seen = *read(all[at]);
+    std::get<notice::reply>(seen.what).body += '!';
+    put(all, at, seen.what, seen.form);
+}
+void other_mail(outputs& all, std::size_t at)
+{
+    auto seen = *read(all[at]);
+    ++std::get<notice::msg>(seen.what).seq;
+    put(all, at, seen.what, seen.form);
+}
+void deny_it(outputs& all, std::size_t at)
+{
+    auto const seen = *read(all[at]);
+    put(all, at, notice::error{std::get<notice::ok>(seen.what).id, error_code::denied, "no", {}}, seen.form);
+}
+void claim_posted(outputs& all, std::size_t at)
+{
+    auto const seen = *read(all[at]);
+    put(all, at, notice::ok{std::get<notice::error>(seen.what).id, std::string{inbox_stream}, 1, false, {}}, seen.form);
+}
+void call_it_late(outputs& all, std::size_t at)
+{
+    auto const seen = *read(all[at]);
+    put(all, at, notice::error{std::get<notice::reply>(seen.what).id, error_code::timeout, "late", {}}, seen.form);
+}
 void claim_stored(outputs& all, std::size_t at)
 {
     auto seen = *read(all[at]);
@@ -121,6 +186,35 @@ mutation const mutations[] = {
     {"a pong is lost", is<notice::pong>, lose},
     {"a pong is doubled", is<notice::pong>, twice},
     {"a bye is lost", is<notice::bye>, lose},
+};
+
+mutation const talk_mutations[] = {
+    {"mail is lost", is_mail, lose},
+    {"mail has another body", is_mail, other_body},
+    {"mail names the next seq", is_mail, other_mail},
+    {"mail goes to another link", is_mail, to_another},
+    {"the ok of a post is lost", is_post_ok, lose},
+    {"the ok of a post is doubled", is_post_ok, twice},
+    {"a post that is stored is refused", is_post_ok, deny_it},
+    {"a post to somebody unknown is answered by ok", is_error<error_code::unknown_recipient>, claim_posted},
+    {"a call is lost", is<notice::call>, lose},
+    {"a call is doubled", is<notice::call>, twice},
+    {"a call goes to another link", is<notice::call>, to_another},
+    {"a reply is lost", is_reply, lose},
+    {"a reply is doubled", is_reply, twice},
+    {"a reply has another body", is_reply, other_result},
+    {"a reply comes as a timeout", is_reply, call_it_late},
+    {"a timeout is lost", is_error<error_code::timeout>, lose},
+    {"a timeout is doubled", is_error<error_code::timeout>, twice},
+    {"no_responders is lost", is_error<error_code::no_responders>, lose},
+    {"a join is lost", is_event<join>, lose},
+    {"a join is doubled", is_event<join>, twice},
+    {"a leave is lost", is_event<leave>, lose},
+    {"a connect is lost", is_event<connected>, lose},
+    {"an online is lost", is_event<online>, lose},
+    {"an online is doubled", is_event<online>, twice},
+    {"a disconnect is lost", is_event<disconnected>, lose},
+    {"an offline is lost", is_event<offline>, lose},
 };
 
 // Applies `m` to the output after `skip` others that it could be applied to.
@@ -179,13 +273,13 @@ struct tally {
 };
 
 // `make` builds the tampering of one run; only seeds that pass without it count.
-tally count(std::uint64_t seeds, std::function<tamper(std::uint64_t seed, bool& done)> const& make)
+tally count(std::uint64_t seeds, std::function<tamper(std::uint64_t seed, bool& done)> const& make, scene what = scene::log)
 {
     tally t;
     for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
         bool done = false;
-        bool const found = !simulate(seed, 0, make(seed, done)).violated.empty();
-        if (!done || !simulate(seed).violated.empty())
+        bool const found = !simulate(seed, 0, make(seed, done), what).violated.empty();
+        if (!done || !simulate(seed, 0, {}, what).violated.empty())
             continue;
         ++t.applied;
         t.found += found;
@@ -204,6 +298,18 @@ TEST_CASE("what a server does wrong is found")
         CHECK(t.applied >= 2);
         // Not each: a link that is about to end may lack a delivery, a link that is gone needs no answer.
         CHECK(4 * t.found > t.applied);
+    }
+}
+
+TEST_CASE("what a server does wrong with mail, calls and events is found")
+{
+    for (auto const& m : talk_mutations) {
+        INFO(m.name);
+        auto const t = count(30, [&](std::uint64_t seed, bool& done) { return once(m, seed % 3, done); }, scene::talk);
+        CAPTURE(t.applied, t.found);
+        CHECK(t.applied >= 2);
+        // Not each: a crash, or the end of the link, may come before anybody could know.
+        CHECK(5 * t.found > t.applied);
     }
 }
 

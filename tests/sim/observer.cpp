@@ -60,6 +60,10 @@ void observer::committed(store_event::any const& e, instant now)
     } else if (auto const* const made = std::get_if<store_event::consumer_created>(&e)) {
         auto const& c = made->consumer;
         journal_.add([&] { return "  store: creates consumer " + c.config.name + " at " + std::to_string(c.position.next); });
+        if (messages.log_of(c.config.stream).config.name == inbox_stream) {
+            talk.inbox_made(c);
+            return;
+        }
         consumers_.emplace(std::pair{messages.log_of(c.config.stream).config.name, c.config.name},
                            consumer_model{c, messages, now});
     } else if (auto const* const trimmed = std::get_if<store_event::stream_trimmed>(&e)) {
@@ -69,6 +73,9 @@ void observer::committed(store_event::any const& e, instant now)
             for (auto const& [key, c] : consumers_)
                 if (key.first == l.config.name)
                     c.check_trimmed(trimmed->first);
+        if (talking_ && l.config.name == inbox_stream)
+            talk.mail.trimmed(trimmed->first, now);
+        // A purge may make holes at the beginning as well: what is not for it to take stays.
         messages.trimmed(trimmed->stream, trimmed->first);
     } else if (auto const* const failed = std::get_if<store_event::append_failed>(&e)) {
         journal_.add([&] { return "  store: refuses an append: " + std::string{wire_word(failed->why.code)}; });
@@ -77,7 +84,21 @@ void observer::committed(store_event::any const& e, instant now)
     }
 }
 
-void observer::loaded(store_contents const& contents, instant now)
+void observer::requested(store_request::any const& what)
+{
+    if (auto const* const purge = std::get_if<store_request::purge>(&what))
+        messages.purging(purge->stream, purge->filter, purge->up_to);
+}
+
+void observer::executed(store_request::any const& what)
+{
+    if (auto const* const consumer = std::get_if<store_request::remove_consumer>(&what))
+        talk.mail.inbox_removed(consumer->consumer);
+    else if (auto const* const node = std::get_if<store_request::remove_node>(&what))
+        messages.forget_node(node->name);
+}
+
+void observer::loaded(store_contents const& contents, account_store::contents const& accounts, instant now)
 {
     links_.clear();
     expected_.clear();
@@ -88,7 +109,11 @@ void observer::loaded(store_contents const& contents, instant now)
         messages.stream_exists(s);
         arrived_[s.id] = s.last;
     }
+    if (talking_)
+        talk.started(contents, accounts);
     for (auto const& c : contents.consumers) {
+        if (messages.log_of(c.config.stream).config.name == inbox_stream)
+            continue;
         std::pair const key{messages.log_of(c.config.stream).config.name, c.config.name};
         if (auto const known = consumers_.find(key); known != consumers_.end() && coarse_)
             continue;
@@ -108,9 +133,11 @@ void observer::loaded(store_contents const& contents, instant now)
 
 void observer::before(link_event::any const& e, instant now)
 {
+    if (talking_)
+        talk.before(e, now);
     if (auto const* const opened = std::get_if<link_event::opened>(&e.what)) {
         links_.emplace(std::piecewise_construct, std::forward_as_tuple(e.link),
-                       std::forward_as_tuple(e.link, opened->who, opened->form));
+                       std::forward_as_tuple(e.link, opened->who, opened->form)).first->second.greeted = opened->greet;
         return;
     }
     auto* const l = model(e.link);
@@ -289,6 +316,7 @@ void observer::after(store_event::any const& e)
 
 void observer::ticked(instant now)
 {
+    talk.ticked();
     for (auto& [key, c] : consumers_)
         c.ticked(now, batch_);
 }

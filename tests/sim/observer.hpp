@@ -14,6 +14,8 @@
 #include "tests/sim/journal.hpp"
 #include "tests/sim/ledger.hpp"
 #include "tests/sim/link_model.hpp"
+#include "tests/sim/settings.hpp"
+#include "tests/sim/talk_model.hpp"
 
 namespace kedge::sim {
 
@@ -26,18 +28,22 @@ public:
     };
 
     /// `coarse`: see settings.
-    observer(limits const& bounds, bool coarse, journal& lines)
-        : messages{bounds.dedupe_ms}, limits_{bounds}, coarse_{coarse}, journal_{lines}
+    observer(limits const& bounds, scene what, bool coarse, journal& lines)
+        : messages{bounds.dedupe_ms}, talk{bounds, messages}, limits_{bounds}, talking_{what == scene::talk}, coarse_{coarse}, journal_{lines}
     {
     }
 
     ledger messages;
+    talk_model talk;
 
     // --- The store ---------------------------------------------------------------------------------------------------
     /// Called at the commit, not when the core hears of it.
     void committed(store_event::any const&, instant now);
+    /// The store will answer or has answered these: what they take away may be missing.
+    void requested(store_request::any const&);
+    void executed(store_request::any const&);
     /// The server starts: `contents` is what the store holds, `messages` knows its rows already. Nothing of the last life counts.
-    void loaded(store_contents const& contents, instant now);
+    void loaded(store_contents const& contents, account_store::contents const&, instant now);
 
     // --- The core: begin_batch, then pairs of before/after, then finished, then end_batch ----------------------------------
     void begin_batch() { ++batch_; }
@@ -48,7 +54,7 @@ public:
     void ticked(instant now);
     /// Outputs in the order in which they were made; returns what the link's client will read.
     void output(link_output::any const&, instant now, std::vector<std::pair<link_id, heard>>& to_clients);
-    void end_batch();
+    void end_batch(instant now);
 
     // --- At the end ----------------------------------------------------------------------------------------------------
     /// Everybody who is still there was answered and every credit was given back.
@@ -90,6 +96,7 @@ private:
     std::string describe(link_id, notice::any const&) const;
 
     limits limits_;
+    bool talking_;
     bool coarse_;
     journal& journal_;
     std::uint64_t batch_ = 0;

@@ -38,6 +38,8 @@ void observer::output(link_output::any const& made, instant now, std::vector<std
             journal_.add([&] { return "    -> " + describe(l->id, n); });
             if (!coarse_)
                 hear(*l, n, now);
+            if (talking_)
+                talk.said(l->id, n, now);
             l->ended = l->ended || std::holds_alternative<notice::bye>(n);
             to_clients.emplace_back(l->id, heard{n, l->handed});
         });
@@ -51,9 +53,11 @@ void observer::output(link_output::any const& made, instant now, std::vector<std
     } else if (std::holds_alternative<link_output::close>(made.what)) {
         if (l->closed)
             fail(*l, "was closed twice");
-        if (!l->ended)
+        if (!l->ended && l->greeted)
             fail(*l, "was closed without a bye");
         l->closed = true;
+    } else if (auto const* const answer = std::get_if<link_output::admin_answer>(&made.what)) {
+        talk.answered(made.link, *answer);
     }
 }
 
@@ -195,8 +199,10 @@ void observer::hear_msg(link_model& l, notice::msg const& m, instant now)
     emitted_groups_.push_back({m.group, {source.number, m.seq, false, m.from}, {l.id}});
 }
 
-void observer::end_batch()
+void observer::end_batch(instant now)
 {
+    if (talking_)
+        talk.end_batch(now);
     for (auto& [id, emitted] : emitted_)
         expected_[id];
     for (auto const& [id, expected] : expected_) {
@@ -248,6 +254,8 @@ void observer::end_batch()
 
 void observer::check_answered() const
 {
+    if (talking_)
+        talk.check_answered();
     for (auto const& [id, l] : links_) {
         if (l.ended)
             continue;

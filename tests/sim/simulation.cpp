@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "tests/sim/clients.hpp"
+#include "tests/sim/talkers.hpp"
 
 namespace kedge::sim {
 
@@ -27,6 +28,8 @@ public:
         }
         for (std::size_t i = 0; i < plan.wild_clients; ++i)
             wild_.push_back(std::make_unique<wild_client>(i == 4 ? "op" : "w" + std::to_string(i % 2)));
+        if (plan.what == scene::talk)
+            invite();
     }
 
     void live()
@@ -53,10 +56,12 @@ public:
                 world_.cut(random_);
             if (random_.per_mille(plan_.crash))
                 world_.crash(random_);
+            if (random_.per_mille(plan_.drain))
+                world_.drain();
             if (random_.per_mille(plan_.fault))
                 world_.arm_fault(random_);
             if (random_.per_mille(plan_.jump))
-                world_.advance(random_.between(100, 8'000), random_.percent(5) ? 900'000 : 0);
+                world_.advance(random_.between(100, 8'000), random_.percent(5) && plan_.what == scene::log ? 900'000 : 0);
             if (random_.percent(3))
                 world_.maintain();
         }
@@ -72,8 +77,11 @@ public:
             for (auto& c : wild_)
                 c->rest(world_, random_);
             world_.settle(random_);
+            if (plan_.what == scene::talk)
+                world_.maintain();
             quiet = world_.busy_with().empty() ? quiet + 1 : 0;
-            world_.advance(quiet ? 100 : 5);
+            // Calls time out after seconds.
+            world_.advance(quiet == 0 ? 5 : plan_.what == scene::talk ? 500 : 100);
         }
         world_.watch.check_answered();
     }
@@ -97,6 +105,8 @@ public:
             for (auto& d : drainers)
                 d->finish(world_, random_);
             world_.settle(random_);
+            if (plan_.what == scene::talk)
+                world_.maintain();
             if (auto const busy = world_.busy_with(); done && !busy.empty()) {
                 done = false;
                 restless = busy;
@@ -113,14 +123,35 @@ public:
         if (quiet < 40)
             throw violation{restless + " does not come to rest"};
         world_.watch.check_settled(drained);
+        for (auto const* const p : people_)
+            world_.watch.talk.mail.check_complete(p->node_name());
+        world_.check_rows();
     }
 
     outcome result() const
     {
-        return {{}, {}, world_.watch.deliveries(), world_.watch.messages.made(), world_.lives};
+        return {{}, {}, world_.watch.deliveries() + world_.watch.talk.deliveries(), world_.watch.messages.made(), world_.lives, world_.watch.talk.services.answered()};
     }
 
 private:
+    void invite()
+    {
+        for (std::size_t i = 0; i < plan_.people; ++i)
+            for (std::size_t node = 0; node < (i == 0 ? plan_.nodes : random_.between(1, plan_.nodes)); ++node) {
+                auto added = std::make_unique<person>(plan_.users[i].name, "n" + std::to_string(node), plan_.posts);
+                people_.push_back(added.get());
+                clients_.push_back(std::move(added));
+            }
+        if (plan_.administered)
+            clients_.push_back(std::make_unique<administrator>("op"));
+        for (std::size_t i = 0; i < plan_.servants; ++i)
+            wild_.push_back(std::make_unique<servant>("w" + std::to_string(i % 2)));
+        for (std::size_t i = 0; i < plan_.callers; ++i)
+            wild_.push_back(std::make_unique<caller>(i == 1 ? "op" : "w1"));
+        for (std::size_t i = 0; i < 2; ++i)
+            wild_.push_back(std::make_unique<gossip>(i ? "w0" : plan_.users.front().name));
+    }
+
     void hire(std::vector<std::unique_ptr<drainer>>& drainers)
     {
         for (auto const& [stream, name] : world_.watch.consumers())
@@ -132,14 +163,15 @@ private:
     random_source random_;
     world world_;
     std::vector<std::unique_ptr<client>> clients_;
-    std::vector<std::unique_ptr<wild_client>> wild_;
+    std::vector<std::unique_ptr<client>> wild_;
+    std::vector<person*> people_;
 };
 
 }  // namespace
 
-outcome simulate(std::uint64_t seed, std::size_t history_lines, tamper t)
+outcome simulate(std::uint64_t seed, std::size_t history_lines, tamper t, scene what_scene)
 {
-    settings const plan{seed};
+    settings const plan{seed, what_scene};
     journal lines{history_lines};
     outcome what;
     try {

@@ -67,7 +67,7 @@ void wild_client::act(world& w, random_source& random)
         message::parts parts;
         std::string const id = next_id("call");
         parts.id = id;
-        c.message = message::make(parts);
+        c.message = w.watch.messages.at(w.watch.messages.make(parts, 0, {}, 0)).message;
         c.service = "s";
         c.method = "m";
         tell(w, std::move(c));

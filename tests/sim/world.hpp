@@ -23,6 +23,7 @@ struct wire {
     link_id id{};
     std::deque<link_event::body> to_server;       ///< sent, not handed to the core yet
     std::deque<observer::heard> to_client;        ///< said, not read by the client yet
+    std::deque<admin_result> answers;             ///< to administrative commands, not read yet
     std::uint64_t handed = 0;                     ///< bytes that the core has put into the outbox
     std::uint64_t written = 0;                    ///< of these, written to the network
     std::uint64_t received = 0;                   ///< of these, arrived
@@ -40,11 +41,12 @@ public:
     world(settings const&, journal&, tamper);
 
     // --- For clients ---------------------------------------------------------------------------------------------------
-    wire& connect(std::string const& user);
+    wire& connect(std::string const& user, bool greet = true);
     /// Nothing once the client knows all that there is to know of that link.
     wire* find(link_id);
     void send(wire&, op::any, std::size_t bytes);
     void send_end_of_input(wire&);
+    void command(wire&, admin_call);
     /// The next notice that has arrived; nothing if there is none.
     std::optional<notice::any> read(wire&);
     /// Nothing more will ever be read.
@@ -63,10 +65,14 @@ public:
     void maintain();
     /// kill -9, and start again.
     void crash(random_source&);
+    /// SIGTERM, and start again once everybody has left, or after a time.
+    void drain();
     /// Everything that can move has moved (nothing is lost any more).
     void settle(random_source&);
     /// Empty if nothing can move.
     std::string busy_with();
+    /// What the store holds is what was committed and not taken by retention or a purge.
+    void check_rows();
 
     observer watch;
     memory_store disk;
@@ -77,6 +83,9 @@ public:
 
 private:
     void start();
+    void stop();
+    void die(random_source&);
+    void run_accounts(random_source&);
     void carry_out(actions&);
     void take(std::vector<link_output::any>&);
     bool readable(wire const& w) const { return !w.to_client.empty() && w.to_client.front().end <= w.received; }
@@ -92,7 +101,13 @@ private:
     std::uint64_t last_session_ = 0;
     std::deque<store_request::any> to_store_;
     std::deque<store_event::any> from_store_;
+    std::deque<account_request> to_accounts_;
+    std::deque<std::pair<account_request, account_result>> from_accounts_;
     std::size_t seen_outputs_ = 0;
+    std::size_t seen_appends_ = 0;
+    std::uint64_t last_command_ = 0;
+    link_id watcher_{};
+    std::uint64_t drain_due_ms_ = 0;  // 0 = it does not drain
 };
 
 }  // namespace kedge::sim
