@@ -142,12 +142,13 @@ class Link:
                     with self._changed:
                         self._inbox.append(notice)
                         self._changed.notify_all()
-        except (OSError, ValueError, WireError) as error:
-            fault = error
-        with self._changed:
-            self._ended = True
-            self._fault = fault
-            self._changed.notify_all()
+        except (OSError, ValueError, EOFError, WireError) as error:
+            fault = error  # EOFError: paramiko tells the server of its window in a read, on a line that was cut
+        finally:  # whatever ends this thread, nobody may wait for it
+            with self._changed:
+                self._ended = True
+                self._fault = fault
+                self._changed.notify_all()
 
     # --- sending
 
