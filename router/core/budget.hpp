@@ -33,6 +33,13 @@ public:
         fill(now_ms);
         return level_ >= token ? now_ms : now_ms + (static_cast<std::uint64_t>(token - level_) + rate_ - 1) / rate_;
     }
+    /// Nothing would be lost by forgetting it.
+    bool full(std::uint64_t now_ms)
+    {
+        if (rate_)
+            fill(now_ms);
+        return level_ == burst_;
+    }
     void take(std::uint64_t tokens) noexcept
     {
         if (rate_)
@@ -92,6 +99,8 @@ struct user_budget {
         mail_bytes_max = limit_of(user, all, "mail_bytes");
     }
     bool limited() const noexcept { return messages.limited() || bytes.limited(); }
+    /// Nobody needs it, and the user would get the same one again.
+    bool spare(std::uint64_t now_ms) { return holders == 0 && stored.messages == 0 && messages.full(now_ms) && bytes.full(now_ms); }
     std::uint64_t ready_ms(std::uint64_t now_ms) { return std::max(messages.ready_ms(now_ms), bytes.ready_ms(now_ms)); }
     void take(std::size_t size) noexcept
     {

@@ -29,12 +29,14 @@ user_budget& core::budget_of(std::string const& user)
 
 void core::let_go(user_budget& budget)
 {
-    if (--budget.holders == 0 && budget.stored.messages == 0)
+    --budget.holders;
+    if (budget.spare(now_.steady_ms))  // else a user would be as fast as it likes by coming anew
         budgets_.erase(std::string{budget.user});
 }
 
 void core::configure_budgets()
 {
+    erase_if(budgets_, [&](auto const& known) { return known.second->spare(now_.steady_ms); });
     for (auto const& [user, budget] : budgets_)
         budget->configure(directory_->find_user(user), config_.limits, now_.steady_ms);
 }

@@ -9,10 +9,10 @@ namespace {
 
 constexpr stream_id stream_1{1};
 
-struct fixture {
+struct ledger_fixture {
     ledger book{1'000};
 
-    fixture()
+    ledger_fixture()
     {
         stream_state s;
         s.id = stream_1;
@@ -40,7 +40,7 @@ struct fixture {
 
 TEST_CASE("rows must be dense, rise in time and be what was published")
 {
-    fixture f;
+    ledger_fixture f;
     auto const first = f.send("a"), second = f.send("b");
     f.book.committed(stream_1, f.row_of(first, 1, 10));
     CHECK_THROWS_AS(f.book.committed(stream_1, f.row_of(second, 3)), violation);
@@ -57,7 +57,7 @@ TEST_CASE("rows must be dense, rise in time and be what was published")
 
 TEST_CASE("an id is stored once within its window")
 {
-    fixture f;
+    ledger_fixture f;
     auto const m = f.send("a");
     f.book.committed(stream_1, f.row_of(m, 1, 10));
     CHECK_THROWS_AS(f.book.committed(stream_1, f.row_of(m, 2, 1'009)), violation);
@@ -66,7 +66,7 @@ TEST_CASE("an id is stored once within its window")
 
 TEST_CASE("n rises")
 {
-    fixture f;
+    ledger_fixture f;
     auto const five = f.send("", 5), four = f.send("", 4);
     f.book.committed(stream_1, f.row_of(five, 1));
     CHECK_THROWS_AS(f.book.committed(stream_1, f.row_of(four, 2)), violation);
@@ -79,7 +79,7 @@ TEST_CASE("n rises")
 
 TEST_CASE("a publisher that never gives up is stored in order")
 {
-    fixture f;
+    ledger_fixture f;
     auto const first = f.send("a", 0, "p"), second = f.send("b", 0, "p");
     CHECK_THROWS_AS(f.book.check_all_reliable_stored(), violation);
     f.book.committed(stream_1, f.row_of(second, 1));
@@ -88,21 +88,21 @@ TEST_CASE("a publisher that never gives up is stored in order")
 
 TEST_CASE("only what is committed may be acknowledged, and once")
 {
-    fixture f;
+    ledger_fixture f;
     auto const m = f.send("a"), other = f.send("b");
-    CHECK_THROWS_AS(f.book.acknowledged(m, "u/n", true, fixture::ok(1)), violation);
+    CHECK_THROWS_AS(f.book.acknowledged(m, "u/n", true, ledger_fixture::ok(1)), violation);
     f.book.committed(stream_1, f.row_of(m, 1));
-    CHECK_THROWS_AS(f.book.acknowledged(other, "u/n", true, fixture::ok(1)), violation);
-    CHECK_THROWS_AS(f.book.acknowledged(m, "u/other", true, fixture::ok(1)), violation);
-    CHECK_THROWS_AS(f.book.acknowledged(m, "u/n", false, fixture::ok(1, true)), violation);
-    f.book.acknowledged(m, "u/n", true, fixture::ok(1));
-    CHECK_THROWS_AS(f.book.acknowledged(m, "u/n", true, fixture::ok(1)), violation);
-    f.book.acknowledged(m, "u/n", true, fixture::ok(1, true));
+    CHECK_THROWS_AS(f.book.acknowledged(other, "u/n", true, ledger_fixture::ok(1)), violation);
+    CHECK_THROWS_AS(f.book.acknowledged(m, "u/other", true, ledger_fixture::ok(1)), violation);
+    CHECK_THROWS_AS(f.book.acknowledged(m, "u/n", false, ledger_fixture::ok(1, true)), violation);
+    f.book.acknowledged(m, "u/n", true, ledger_fixture::ok(1));
+    CHECK_THROWS_AS(f.book.acknowledged(m, "u/n", true, ledger_fixture::ok(1)), violation);
+    f.book.acknowledged(m, "u/n", true, ledger_fixture::ok(1, true));
 }
 
 TEST_CASE("an error that says 'not stored' tells the truth")
 {
-    fixture f;
+    ledger_fixture f;
     auto const stored = f.send("a"), refused = f.send("b");
     f.book.committed(stream_1, f.row_of(stored, 1));
     CHECK_THROWS_AS(f.book.refused(stored), violation);

@@ -16,7 +16,6 @@ struct party {
     std::string node;
     bool finishing = false;  ///< has said that nothing more comes
     bool ended = false;      ///< was told `bye`, or is gone
-    bool gone = false;
     bool keepalive = false;
     std::uint64_t heard_ms = 0;
     std::map<std::string, std::int64_t> open;  ///< ids that wait for an answer

@@ -96,11 +96,6 @@ void talk_model::before(link_event::any const& e, instant now)
     } else if (std::holds_alternative<link_event::closed>(e.what)) {
         p.ended = true;
         services.ended(p);
-        // The server forgets how fast somebody was who has left and has nothing stored.
-        if (auto const rate = rates_.find(p.who->user); rate != rates_.end()
-            && std::none_of(parties_.begin(), parties_.end(), [&](auto const& other) { return !other.second.gone && other.first != e.link && other.second.who->user == p.who->user; }))
-            rate->second.level = rate->second.burst;
-        p.gone = true;
         watcher_over_ = watcher_over_ || e.link == watcher_;
         std::erase_if(commands_, [&](auto const& c) { return c.first.first == e.link; });
     }

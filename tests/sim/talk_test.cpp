@@ -10,12 +10,12 @@ namespace {
 constexpr stream_id inbox{1};
 constexpr link_id bobs{1};
 
-struct fixture {
+struct talk_fixture {
     limits bounds;
     ledger messages{600'000};
     talk_model talk;
 
-    explicit fixture(limits l = {}) : bounds{l}, talk{bounds, messages}
+    explicit talk_fixture(limits l = {}) : bounds{l}, talk{bounds, messages}
     {
         store_contents contents;
         stream_state s;
@@ -84,7 +84,7 @@ struct fixture {
 
 TEST_CASE("a post goes to all whom its names mean, each once, and to nobody else")
 {
-    fixture f;
+    talk_fixture f;
     f.post({"@all", "bob", "bob/n"}, "ann bob");
     f.post({"bob/n", "ann"}, "ann bob/n");
     CHECK_THROWS_AS(f.post({"@all"}, "ann"), violation);
@@ -98,7 +98,7 @@ TEST_CASE("a post goes to all whom its names mean, each once, and to nobody else
 
 TEST_CASE("mail is delivered to whom it is for, and had in order")
 {
-    fixture f;
+    talk_fixture f;
     f.post({"bob"}, "bob");
     f.post({"ann"}, "ann");
     f.post({"bob/other"}, "bob/other");
@@ -116,7 +116,7 @@ TEST_CASE("mail is delivered to whom it is for, and had in order")
 
 TEST_CASE("an inbox begins after what is there, and does not go by itself")
 {
-    fixture f;
+    talk_fixture f;
     f.post({"bob"}, "bob");
     consumer_state c;
     c.config.name = "bob/m";
@@ -133,7 +133,7 @@ TEST_CASE("no more mail than there is room for")
 {
     limits bounds;
     bounds.mail_messages = 2;
-    fixture f{bounds};
+    talk_fixture f{bounds};
     f.post({"bob"}, "bob");
     f.post({"bob"}, "bob");
     CHECK_THROWS_AS(f.post({"bob"}, "bob"), violation);
@@ -146,7 +146,7 @@ TEST_CASE("no more mail than there is room for")
 
 TEST_CASE("nothing is delivered of what is paused, and each command is answered once")
 {
-    fixture f;
+    talk_fixture f;
     f.post({"bob"}, "bob");
     auto const ask = [&](token t, char const* name) {
         f.talk.before({bobs, link_event::admin_request{t, {name, {{"stream", "INBOX"}, {"consumer", "bob/n"}}}}}, {1, 1});
@@ -163,7 +163,7 @@ TEST_CASE("nothing is delivered of what is paused, and each command is answered 
 
 TEST_CASE("nobody publishes faster than its rate")
 {
-    fixture f;
+    talk_fixture f;
     f.post({"ann"}, "ann", 1000, "cat/n");
     f.post({"ann"}, "ann", 1000, "cat/n");
     CHECK_THROWS_AS(f.post({"ann"}, "ann", 1400, "cat/n"), violation);

@@ -365,8 +365,7 @@ void world::arm_fault(random_source& random)
 {
     static constexpr memory_store::fault all[] = {memory_store::fault::full, memory_store::fault::lost,
                                                   memory_store::fault::stored, memory_store::fault::broken};
-    // A node that is removed while the store refuses everything cannot open an inbox again before a restart: not asked for.
-    auto const what = all[random.below(plan.nodes_go ? 3 : 4)];
+    auto const what = all[random.below(4)];
     auto const skip = static_cast<unsigned>(random.below(3));
     lines.add([&] { return "fault " + std::to_string(static_cast<int>(what)) + " after " + std::to_string(skip) + " commits"; });
     disk.fail(what, skip);
