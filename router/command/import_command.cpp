@@ -16,8 +16,8 @@ namespace kedge {
 namespace {
 
 /// What may be unanswered at once: enough to fill group commits over a slow line, little enough to hold.
-constexpr std::size_t unanswered_max = 4096;
-constexpr std::size_t unanswered_bytes_max = 8 * 1024 * 1024;
+constexpr std::size_t import_unanswered_max = 4096;
+constexpr std::size_t import_unanswered_bytes_max = 8 * 1024 * 1024;
 /// A line holds a body in base64, and what the contract allows beside it.
 constexpr std::size_t line_bytes_max = 2 * limits{}.line_bytes;
 
@@ -98,7 +98,7 @@ private:
         std::size_t bytes;
     };
 
-    bool has_room() const { return waiting_.size() < unanswered_max && waiting_bytes_ < unanswered_bytes_max; }
+    bool has_room() const { return waiting_.size() < import_unanswered_max && waiting_bytes_ < import_unanswered_bytes_max; }
 
     /// Which subjects the stream stores: a line with another is told before anything of it is published.
     void take_streams(std::string const& body, command_effects& fx)

@@ -14,8 +14,8 @@
 namespace kedge {
 namespace {
 
-constexpr std::size_t unanswered_max = 1024;
-constexpr std::size_t unanswered_bytes_max = 2 * 1024 * 1024;
+constexpr std::size_t replay_unanswered_max = 1024;
+constexpr std::size_t replay_unanswered_bytes_max = 2 * 1024 * 1024;
 /// With fewer in hand the next page is asked for.
 constexpr std::size_t in_hand_min = 100;
 
@@ -85,7 +85,7 @@ public:
     }
 
 private:
-    bool has_room() const { return waiting_.size() < unanswered_max && waiting_bytes_ < unanswered_bytes_max; }
+    bool has_room() const { return waiting_.size() < replay_unanswered_max && waiting_bytes_ < replay_unanswered_bytes_max; }
     std::uint64_t now() const { return environment_.now_us ? environment_.now_us() : 0; }
 
     /// When this one is to be published. Before the first, at once.

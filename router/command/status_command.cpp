@@ -10,20 +10,20 @@ namespace {
 
 using form = field_form;
 
-constexpr std::array stream_columns{
+constexpr std::array status_stream_columns{
     column{"STREAM", "stream"},                   column{"LAST", "last_seq", form::number},
     column{"MESSAGES", "messages", form::number}, column{"SIZE", "bytes", form::size},
     column{"PAUSED", "paused", form::yes},        column{"SUBJECTS", "subjects", form::list},
     column{"FIRST", "first_seq", form::number}};
-constexpr std::array consumer_columns{
+constexpr std::array status_consumer_columns{
     column{"STREAM", "stream"},                 column{"CONSUMER", "consumer"},
     column{"LAG", "lag", form::number},         column{"PENDING", "pending", form::number},
     column{"LINKS", "links", form::number},     column{"DEAD", "dead", form::number},
     column{"PAUSED", "paused", form::yes},      column{"OWNER", "owner"},
     column{"FILTER", "filter"},                 column{"NEXT", "next_seq", form::number}};
 /// A narrow terminal shows so many of them, the first.
-constexpr std::size_t narrow_stream_columns = 5;
-constexpr std::size_t narrow_consumer_columns = 6;
+constexpr std::size_t status_narrow_streams = 5;
+constexpr std::size_t status_narrow_consumers = 6;
 constexpr unsigned narrow_below = 100;
 
 class status_command final : public command {
@@ -89,8 +89,8 @@ std::string render_status(nlohmann::json const& data, command_environment const&
         if (auto const& found = array_of(data, rows); !found.empty())
             out += '\n' + render_table(found, narrow ? columns.first(if_narrow) : columns, e);
     };
-    table("streams", stream_columns, narrow_stream_columns);
-    table("consumers", consumer_columns, narrow_consumer_columns);
+    table("streams", status_stream_columns, status_narrow_streams);
+    table("consumers", status_consumer_columns, status_narrow_consumers);
 
     auto const metrics = data.is_object() ? data.find("metrics") : data.end();
     if (metrics == data.end() || !metrics->is_object())

@@ -15,18 +15,18 @@ namespace {
 using form = field_form;
 
 /// In the order of what is wanted first: a narrow terminal shows the first few.
-constexpr std::array consumer_columns{
+constexpr std::array top_consumer_columns{
     column{"CONSUMER", "consumer"},          column{"STREAM", "stream"},
     column{"LAG", "lag", form::number},      column{"PENDING", "pending", form::number},
     column{"/S", "rate", form::number},      column{"STATE", "state"},
     column{"DEAD", "dead", form::number},    column{"LINKS", "links", form::number},
     column{"OWNER", "owner"},                column{"FILTER", "filter"}};
-constexpr std::array stream_columns{
+constexpr std::array top_stream_columns{
     column{"STREAM", "stream"},              column{"MESSAGES", "messages", form::number},
     column{"SIZE", "bytes", form::size},     column{"/S", "rate", form::number},
     column{"STATE", "state"},                column{"SUBJECTS", "subjects", form::list}};
-constexpr std::size_t narrow_consumer_columns = 6;
-constexpr std::size_t narrow_stream_columns = 5;
+constexpr std::size_t top_narrow_consumers = 6;
+constexpr std::size_t top_narrow_streams = 5;
 constexpr unsigned narrow_below = 100;
 /// Of the sentences on what is not well so many are shown.
 constexpr std::size_t why_max = 4;
@@ -162,8 +162,9 @@ std::vector<std::string> draw_top(nlohmann::json const& before, nlohmann::json c
     sort_by(consumers, "lag");
     sort_by(streams, "messages");
     bool const narrow = live && e.columns < narrow_below;
-    auto const consumer_shown = std::span<column const>{consumer_columns}.first(narrow ? narrow_consumer_columns : consumer_columns.size());
-    auto const stream_shown = std::span<column const>{stream_columns}.first(narrow ? narrow_stream_columns : stream_columns.size());
+    auto const shown = [narrow](std::span<column const> all, std::size_t when_narrow) { return narrow ? all.first(when_narrow) : all; };
+    auto const consumer_shown = shown(top_consumer_columns, top_narrow_consumers);
+    auto const stream_shown = shown(top_stream_columns, top_narrow_streams);
     // Titles, the blank lines above them, and the last line.
     std::size_t const head = low ? 1 : 2;
     std::size_t const used = out.size() + (consumers.empty() ? 0 : head) + (streams.empty() ? 0 : head) + 1;

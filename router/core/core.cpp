@@ -10,9 +10,6 @@ namespace {
 
 id_windows::bounds window_bounds(limits const& l) { return {l.dedupe_ms, l.dedupe_ids, l.dedupe_ids_total}; }
 
-/// The store itself is not well: not just a request that cannot be met.
-bool is_trouble(error_code code) { return code == error_code::store_full || code == error_code::internal; }
-
 }  // namespace
 
 core::core(core_config config, store_contents stored, account_store::contents accounts, metrics& counts, instant now)
@@ -162,8 +159,9 @@ void core::step(store_event::any e, instant now, actions& out)
             state.bytes = trimmed->bytes;
         }
     } else if (auto* const failed = std::get_if<store_event::failed>(&e)) {
-        if (is_trouble(failed->why.code))
+        if (store_event::is_trouble(failed->why.code))
             store_trouble_ = failed->why;
+        removal_answered(failed->request, failed->why);
         if (auto const creating = creations_.find(failed->request); creating != creations_.end()) {
             auto const waiting = std::move(creating->second);
             creations_.erase(creating);
@@ -189,6 +187,7 @@ void core::step(store_event::any e, instant now, actions& out)
         }
     } else if (auto const* const done = std::get_if<store_event::done>(&e)) {
         store_trouble_.reset();
+        removal_answered(done->request, std::nullopt);
         if (!saved(done->request, std::nullopt, now, out))
             admin_->on_store(e, now, out);
     } else {
@@ -230,6 +229,7 @@ void core::tick(instant now, actions& out)
         release_throttled(now, out);
     if (now.steady_ms >= second_ms_) {
         second_ms_ = now.steady_ms + 1000;
+        remove_again(out);
         if (now.steady_ms >= retire_due_ms_)
             retire_nodes(now, out);
         window_.expire(now.wall_ms, 100'000);

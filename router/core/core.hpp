@@ -255,7 +255,11 @@ private:
     /// The node is away and has nothing under way: forgets it, and its inbox. Returns what the store answers.
     token remove_node(node&, std::string_view reason, instant, actions&);
     /// The user is gone: so are those nodes that can go now; the others follow.
-    void remove_nodes_of(std::string const& user, instant, actions&);
+    void remove_nodes_of(std::string user, instant, actions&);
+    /// Asks the store until it has removed it: else a node that comes back would find an inbox that nobody knows of.
+    void remove_for_good(token request, store_request::any, actions&);
+    void removal_answered(token, std::optional<failure> const& why);
+    void remove_again(actions&);
     void retire_nodes(instant, actions&);
 
     // core_services.cpp: services and calls.
@@ -329,6 +333,8 @@ private:
 
     boost::unordered_flat_map<std::string, std::unique_ptr<node>, text_hash, text_equal> nodes_;
     boost::unordered_flat_map<std::string, std::size_t, text_hash, text_equal> user_nodes_;
+    std::map<token, store_request::any> removals_;    ///< of nodes and inboxes, on their way to the store
+    std::vector<store_request::any> removals_again_;  ///< that it could not carry out
     std::vector<std::pair<node*, stream_id>> stored_;  ///< `stored` is to be told at the end of the batch
 
     subject_index<subscriber> subscribers_;

@@ -106,6 +106,7 @@ void core::open_inbox(link& l, op::hello&& what, instant now, actions& out)
             creating.waiters.push_back({l.id, std::move(waits), 0});
             return;
         }
+    remove_again(out);
     store_request::create_consumer create;
     create.request = next_token();
     create.config.stream = inbox_->state.id;
@@ -272,11 +273,12 @@ token core::remove_node(node& n, std::string_view reason, instant now, actions& 
     auto const name = n.name;
     if (inbox_)
         if (auto const at = consumers_by_name_.find({inbox_->state.id, name}); at != consumers_by_name_.end()) {
-            out.requests.push_back(store_request::remove_consumer{next_token(), at->second->id()});
+            auto const removal = next_token();
+            remove_for_good(removal, store_request::remove_consumer{removal, at->second->id()}, out);
             remove_consumer(*at->second, "its node was removed", now, out);
         }
     auto const request = next_token();
-    out.requests.push_back(store_request::remove_node{request, name});
+    remove_for_good(request, store_request::remove_node{request, name}, out);
     window_.forget(name);
     std::erase_if(stored_, [&](auto const& told) { return told.first == &n; });
     left(n, reason, now, out);
@@ -287,7 +289,38 @@ token core::remove_node(node& n, std::string_view reason, instant now, actions& 
     return request;
 }
 
-void core::remove_nodes_of(std::string const& user, instant now, actions& out)
+void core::remove_for_good(token request, store_request::any what, actions& out)
+{
+    removals_.emplace(request, what);
+    out.requests.push_back(std::move(what));
+}
+
+void core::removal_answered(token request, std::optional<failure> const& why)
+{
+    auto const at = removals_.find(request);
+    if (at == removals_.end())
+        return;
+    if (why && store_event::is_trouble(why->code))
+        removals_again_.push_back(std::move(at->second));
+    removals_.erase(at);
+}
+
+void core::remove_again(actions& out)
+{
+    for (auto& what : std::exchange(removals_again_, {})) {
+        auto const request = next_token();
+        if (auto* const node = std::get_if<store_request::remove_node>(&what)) {
+            if (nodes_.contains(node->name))
+                continue;  // it is back, and what it has is its own
+            node->request = request;
+        } else if (auto* const inbox = std::get_if<store_request::remove_consumer>(&what)) {
+            inbox->request = request;
+        }
+        remove_for_good(request, std::move(what), out);
+    }
+}
+
+void core::remove_nodes_of(std::string user, instant now, actions& out)
 {
     std::vector<node*> gone;
     for (auto const& [name, n] : nodes_)

@@ -51,7 +51,9 @@ struct stream_config {
     std::uint64_t max_bytes = 0;
     std::uint64_t max_msgs = 0;
     retention keep = retention::limits;
-    std::uint64_t max_msgs_per_subject = 0;  ///< older rows of the same subject go: 1 = the last value of each
+    /// Older rows of the same subject go, a moment later: 1 = the last value of each. Costs a few bytes for each row kept when
+    /// one of its subject comes; a stream that refuses when it is full counts rows that are about to go.
+    std::uint64_t max_msgs_per_subject = 0;
     discard when_full = discard::oldest;
     bool paused = false;  ///< its consumers are delivered nothing; publishing goes on
 
@@ -92,7 +94,8 @@ struct cursor {
     };
     message_seq next = 1;
     std::vector<pending_row> pending;  ///< rising seq
-    /// Of a node's inbox: how much of all mail that its user ever got (`mailbox_state`) it is done with.
+    /// Of a node's inbox: how much of all mail that its user ever got (`mailbox_state`) it is done with. A consumer of
+    /// `inbox_stream` that is created to start with what is new begins with its owner's totals as of then.
     std::uint64_t done_messages = 0;
     std::uint64_t done_bytes = 0;
 
@@ -303,7 +306,8 @@ struct rows_arrived {
     stream_id stream{};
     std::vector<arrival> rows;
 };
-/// `why.code`: `store_full`, `internal` (unknown outcome) or `unknown_stream`. Not stored, unless `internal`.
+/// `why.code`: `store_full`, `quota` (the stream is full and keeps the old), `internal` (unknown outcome) or `unknown_stream`.
+/// Not stored, unless `internal`.
 struct append_failed {
     token request{};
     stream_id stream{};
@@ -316,6 +320,8 @@ struct failed {
     token request{};
     failure why;
 };
+/// Whether the store itself is not well, not just a request that cannot be met: the same may work later.
+inline bool is_trouble(error_code code) noexcept { return code == error_code::store_full || code == error_code::internal; }
 struct stream_created {
     token request{};
     stream_state stream;

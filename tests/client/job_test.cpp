@@ -22,7 +22,7 @@ command_effects::job job(std::string shell, std::string input = {}, std::optiona
     return j;
 }
 
-struct fixture {
+struct job_fixture {
     boost::asio::io_context io{1};
     cli::job_runner runner{io.get_executor()};
     std::map<std::uint64_t, job_end> ended;
@@ -67,7 +67,7 @@ TEST_CASE("a job's output, status and last line of standard error")
                                {"/no/such/program 2>/dev/null", "", 127, "", ""}};
     for (auto const& r : rows) {
         INFO(r.shell);
-        fixture f;
+        job_fixture f;
         auto const e = f.only(job(r.shell, r.input));
         CHECK(e.number == 7);
         CHECK(e.exit_status == r.status);
@@ -81,7 +81,7 @@ TEST_CASE("more than a pipe holds, in and out; at the limit and one beyond")
 {
     std::string const big(300'000, 'x');
     for (std::size_t const most : {big.size(), big.size() - 1}) {
-        fixture f;
+        job_fixture f;
         auto const e = f.only(job("cat", big, most));
         CHECK(e.exit_status == 0);
         CHECK(e.out.size() == most);
@@ -91,7 +91,7 @@ TEST_CASE("more than a pipe holds, in and out; at the limit and one beyond")
 
 TEST_CASE("the environment of a job")
 {
-    fixture f;
+    job_fixture f;
     auto j = job("printf '%s' \"$KEDGE_FROM|$PATH\"");
     j.environment = {{"KEDGE_FROM", "bob/desk"}};
     CHECK(f.only(std::move(j)).out == "bob/desk|" + std::string{std::getenv("PATH")});
@@ -99,7 +99,7 @@ TEST_CASE("the environment of a job")
 
 TEST_CASE("several at once, each with its own answer")
 {
-    fixture f;
+    job_fixture f;
     for (std::uint64_t n = 1; n <= 8; ++n) {
         auto j = job("read x; echo \"$x\"", std::to_string(n) + "\n");
         j.number = n;
@@ -112,12 +112,12 @@ TEST_CASE("several at once, each with its own answer")
 
 TEST_CASE("a job that takes too long is ended, with what it started")
 {
-    fixture f;
+    job_fixture f;
     auto j = job("sleep 60 & wait");
     j.timeout_ms = 100;
     CHECK(f.only(std::move(j)).exit_status == 143);
 
-    fixture stubborn;
+    job_fixture stubborn;
     auto k = job("trap '' TERM; while :; do sleep 1; done");
     k.timeout_ms = 100;
     CHECK(stubborn.only(std::move(k)).exit_status == 137);
@@ -125,7 +125,7 @@ TEST_CASE("a job that takes too long is ended, with what it started")
 
 TEST_CASE("what a job leaves behind does not keep it from ending")
 {
-    fixture f;
+    job_fixture f;
     auto const begun = std::chrono::steady_clock::now();
     auto const e = f.only(job("sleep 15 & echo done; echo $!"));
     CHECK(e.out.starts_with("done\n"));

@@ -11,8 +11,6 @@ using namespace kedge;
 
 namespace {
 
-notice::ok ok(std::string id) { return {std::move(id), {}, 0, false, {}}; }
-
 /// A controller that has subscribed and knows whom to expect.
 struct controller {
     explicit controller(std::string const& line, std::string const& who = {}, command_environment e = {})

@@ -103,6 +103,8 @@ struct runner {
     }
 };
 
+inline notice::ok ok(std::string id) { return {std::move(id), {}, 0, false, {}}; }
+
 template <class Operation>
 std::vector<Operation> of(command_effects const& fx)
 {

@@ -23,8 +23,6 @@ notice::msg delivered(message_seq seq, std::string body = "x")
     return m;
 }
 
-notice::ok ok(std::string id) { return {std::move(id), {}, 0, false, {}}; }
-
 }  // namespace
 
 TEST_CASE("sub: subscribes, says when it stands, prints, stops at the count")

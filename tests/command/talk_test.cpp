@@ -12,8 +12,6 @@ using namespace kedge;
 
 namespace {
 
-notice::ok ok(std::string id) { return {std::move(id), {}, 0, false, {}}; }
-
 notice::welcome welcome(std::uint64_t max_body = 0)
 {
     notice::welcome w;

@@ -553,3 +553,20 @@ TEST_CASE("mail: a removed user takes nodes and inboxes along, at the latest whe
     h.crash();
     CHECK(h.nodes().empty());
 }
+
+TEST_CASE("mail: a node that was removed while the store failed can come back, as a new one")
+{
+    post_office h;
+    h.close(h.inbox("ann", "laptop"));
+    h.hold();
+    h.admin("node remove", {{"node", "ann/laptop"}});
+    h.disk.fail(memory_store::fault::broken);
+    h.release();
+    CHECK(h.nodes().empty());
+    auto const again = h.open("ann");
+    h.heard(again);
+    h.say(again, R"({"op":"hello","id":"h","node":"laptop","inbox":true})" "\n");
+    CHECK(h.heard(again) == lines{"welcome h laptop"});
+    h.crash();
+    CHECK(h.nodes() == lines{"ann/laptop"});
+}

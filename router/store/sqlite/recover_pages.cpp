@@ -16,11 +16,9 @@ namespace kedge::sqlite {
 namespace {
 
 // SQLite file format, §1.5 to §2.1.
-constexpr std::size_t page_bytes = 4096;
 constexpr std::size_t local_max = page_bytes - 35;  // of a payload, in a leaf of a table
 constexpr std::size_t local_min = (page_bytes - 12) * 32 / 255 - 23;
 constexpr std::uint64_t payload_max = 64 * 1024 * 1024;
-constexpr char leaf_page = 0x0d;
 
 /// Bytes that may say anything.
 class reader {

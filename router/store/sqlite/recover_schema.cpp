@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "router/store/sqlite/recover_pages.hpp"
 #include "router/store/sqlite/schema.hpp"
 
 namespace kedge::sqlite {
@@ -15,12 +16,10 @@ namespace kedge::sqlite {
 namespace {
 
 // SQLite file format, §1.3 and §1.6.
-constexpr std::size_t page_bytes = 4096;
 constexpr std::size_t pages_at = 28;
 constexpr std::size_t free_list_at = 32;  // its first page and its length, 4 bytes each
 constexpr std::size_t tree_at = 100;      // of the first page
 constexpr char inner_page = 0x05;
-constexpr char leaf_page = 0x0d;
 
 std::uint64_t number(std::string_view page, std::size_t at, std::size_t bytes)
 {
