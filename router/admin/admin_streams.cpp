@@ -199,6 +199,8 @@ void admin::set_paused(caller from, nlohmann::json const& args, bool paused, act
     auto* const s = stream_named(name);
     if (!s)
         return refuse(from, "there is no stream " + name, out);
+    if (s == core_.inbox_)
+        return refuse(from, of_everybody, out);
     auto config = s->state.config;
     config.paused = paused;
     auto const request = core_.next_token();

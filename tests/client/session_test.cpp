@@ -408,6 +408,22 @@ TEST_CASE("silence that is broken is none")
     CHECK(f.told<notice::pong>().empty());
 }
 
+TEST_CASE("no publish follows a ping of ours before its pong: the ping lifts what an earlier failure has barred")
+{
+    session_options o;
+    o.silence_ms = 1'000;
+    fixture f{"n", o};
+    f.up();
+    REQUIRE(f.s.submit(publish("1")));
+    CHECK(f.said().size() == 1);
+    f.now += 1'000;
+    REQUIRE(f.s.tick(f.now));
+    REQUIRE(f.s.submit(publish("2")));
+    CHECK(f.said() == words{"ping kedge~alive"});
+    REQUIRE(f.hear(notice::pong{"kedge~alive"}));
+    CHECK(f.said().size() == 1);
+}
+
 TEST_CASE("quit ends it in order")
 {
     fixture f;

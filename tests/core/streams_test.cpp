@@ -57,6 +57,13 @@ TEST_CASE("pause: a consumer, then its whole stream; publishing goes on, and wha
     }
 }
 
+TEST_CASE("pause: not of everybody's mail")
+{
+    harness h;
+    CHECK(h.admin("stream pause", {{"stream", "INBOX"}})->exit_status == 1);
+    CHECK(h.admin("stream pause", {{"stream", "NONE"}})->error == "there is no stream NONE");
+}
+
 TEST_CASE("backoff: each try waits as the list says, the last wait for all further ones; a detach waits for nothing")
 {
     harness h;

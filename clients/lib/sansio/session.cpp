@@ -402,7 +402,8 @@ void session::fill(std::string& out, std::size_t bytes_max, std::uint64_t now_ms
     while (state_ == state::ready && !queue_.empty() && out.size() < bytes_max) {
         auto& e = queue_.front();
         // What comes behind a publish that must wait waits too: operations keep their order.
-        if (e.is_publish() && recovery_.active)
+        // A ping lifts what an earlier publish's failure has barred: none may follow it before its pong, by when the failure is known.
+        if (e.is_publish() && (recovery_.active || silence_ping_))
             break;
         if (auto* const publish = std::get_if<op::publish>(&e.what); e.numbered() && publish->n == 0)
             publish->n = ++next_n_[e.stream];
