@@ -22,7 +22,7 @@ target_compile_options(kedge_flags INTERFACE -Wall -Wextra -Wpedantic -Wswitch -
     -Winvalid-pch -fno-omit-frame-pointer $<$<BOOL:${KEDGE_WERROR}>:-Werror>)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
     # GCC 12 sees overlaps and overruns in std::string's own operator+ (GCC bug 105329).
-    target_compile_options(kedge_flags INTERFACE -Wno-restrict -Wno-array-bounds)
+    target_compile_options(kedge_flags INTERFACE -Wno-restrict -Wno-array-bounds -Wno-stringop-overflow -Wno-stringop-overread)
 endif()
 target_compile_definitions(kedge_flags INTERFACE KEDGE_VERSION="${PROJECT_VERSION}" BOOST_ASIO_NO_DEPRECATED
     BOOST_ASIO_DISABLE_BOOST_REGEX BOOST_ASIO_SEPARATE_COMPILATION)
@@ -32,7 +32,7 @@ if(CMAKE_UNITY_BUILD AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
 endif()
 # GCC takes the members of a std::variant's other alternatives for uninitialised when it inlines much.
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU"
-   AND (CMAKE_BUILD_TYPE STREQUAL "Release" OR KEDGE_SANITIZE OR CMAKE_CXX_COMPILER_VERSION VERSION_GREATER_EQUAL 13))
+   AND (CMAKE_BUILD_TYPE STREQUAL "Release" OR KEDGE_SANITIZE OR CMAKE_UNITY_BUILD OR CMAKE_CXX_COMPILER_VERSION VERSION_GREATER_EQUAL 13))
     target_compile_options(kedge_flags INTERFACE -Wno-maybe-uninitialized)
 endif()
 target_link_libraries(kedge_flags INTERFACE Threads::Threads)
@@ -46,9 +46,6 @@ if(KEDGE_SANITIZE)
     if(KEDGE_SANITIZE MATCHES "thread")
         # ThreadSanitizer does not understand fences; what they order is ordered by Asio's queues too.
         target_compile_definitions(kedge_flags INTERFACE BOOST_ASIO_DISABLE_FENCED_BLOCK)
-        if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
-            target_compile_options(kedge_flags INTERFACE -Wno-stringop-overflow)  # as above, seen only with this sanitizer
-        endif()
     endif()
     if(KEDGE_SANITIZE MATCHES "undefined")
         target_compile_options(kedge_flags INTERFACE -fno-sanitize-recover=undefined)
