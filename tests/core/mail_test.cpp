@@ -568,5 +568,6 @@ TEST_CASE("mail: a node that was removed while the store failed can come back, a
     h.say(again, R"({"op":"hello","id":"h","node":"laptop","inbox":true})" "\n");
     CHECK(h.heard(again) == lines{"welcome h laptop"});
     h.crash();
-    CHECK(h.nodes() == lines{"ann/laptop"});
+    REQUIRE(h.nodes().size() == 1);
+    CHECK(h.nodes()[0]["node"] == "ann/laptop");
 }

@@ -491,8 +491,8 @@ void administrator::act(world& w, random_source& random)
     auto const person = w.plan.users[random.below(w.plan.people)].name;
     auto const node = person + "/n" + std::to_string(random.below(w.plan.nodes));
     switch (random.below(16)) {
-    case 0: return command(w, "stream pause", {{"stream", random.percent(50) ? stream : "INBOX"}});
-    case 1: return command(w, "stream resume", {{"stream", random.percent(50) ? stream : "INBOX"}});
+    case 0: return command(w, "stream pause", {{"stream", stream}});
+    case 1: return command(w, "stream resume", {{"stream", stream}});
     case 2:
         if (!paused_.empty()) {
             auto const& [of, consumer] = *paused_.begin();
