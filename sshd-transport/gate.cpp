@@ -33,6 +33,7 @@ constexpr std::array<refusal_row, refusal_count> refusal_rows{{
     {"unknown_user", 5'000},
     {"key", 5'000},
     {"user_sessions", 0},
+    {"banned", 5'000},
 }};
 
 }  // namespace

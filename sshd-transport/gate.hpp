@@ -34,8 +34,9 @@ enum class refusal : unsigned char {
     unknown_user,   ///< a login of a user whom nobody knows
     key,            ///< a login with a key that is unknown, expired, removed or not for this address
     user_sessions,  ///< as many sessions of this user as may be
+    banned,         ///< a user, key or address that an operator keeps out
 };
-inline constexpr unsigned refusal_count = static_cast<unsigned>(refusal::user_sessions) + 1;
+inline constexpr unsigned refusal_count = static_cast<unsigned>(refusal::banned) + 1;
 
 /// The word in metrics and the log, e.g. "early_drop".
 std::string_view to_string(refusal) noexcept;

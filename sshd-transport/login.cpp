@@ -41,8 +41,9 @@ int session::on_key(std::string_view user, ssh_key_struct* key, bool has_signed)
         break;
     case account_directory::verdict::unknown_user:
     case account_directory::verdict::removed:
-    case account_directory::verdict::banned:
         return refuse_key(refusal::unknown_user);
+    case account_directory::verdict::banned:
+        return refuse_key(refusal::banned);
     case account_directory::verdict::unknown_key:
     case account_directory::verdict::expired:
     case account_directory::verdict::wrong_address:

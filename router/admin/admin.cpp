@@ -91,7 +91,7 @@ void admin::handle(link& l, token request, admin_call call, instant now, actions
     if (known == std::end(commands))
         return refuse(from, "there is no command '" + call.name + "'", out);
     if (!known->for_all && !l.access->is_operator())
-        return refuse(from, "denied: '" + call.name + "' is for operators, and " + l.who->user + " has the role " + l.who->role, out);
+        return deny(from, "'" + call.name + "' is for operators, and " + l.who->user + " has the role " + l.who->role, out);
     if (!known->store) {
         (this->*known->carry_out)(from, call.args, now, out);
         return;
@@ -128,6 +128,12 @@ void admin::answer(caller to, admin_result result, actions& out)
 }
 
 void admin::refuse(caller to, std::string why, actions& out) { answer(to, {1, nlohmann::json::object(), std::move(why)}, out); }
+
+void admin::deny(caller to, std::string const& why, actions& out)
+{
+    core_.counts_.errors[static_cast<std::size_t>(error_code::denied)].add_alone();
+    refuse(to, "denied: " + why, out);
+}
 
 void admin::done(caller to, nlohmann::json data, actions& out) { answer(to, {0, std::move(data), {}}, out); }
 

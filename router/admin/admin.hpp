@@ -73,6 +73,8 @@ private:
 
     void answer(caller, admin_result, actions&);
     void refuse(caller, std::string why, actions&);
+    /// The same, counted as a denial.
+    void deny(caller, std::string const& why, actions&);
     void done(caller, nlohmann::json data, actions&);
     void next(instant, actions&);
     void ask_store(caller, token, store_request::any, std::function<void(store_event::any const&, instant, actions&)>, actions&);
@@ -143,7 +145,10 @@ private:
     std::string read_limits(nlohmann::json const&, stream_config&) const;
     nlohmann::json describe(struct stream const&) const;
     nlohmann::json describe(consumer const&) const;
-    void set_paused(caller, nlohmann::json const&, bool paused, actions&);
+    /// The stream that is to be changed; else why not. INBOX is nobody's to change.
+    struct stream* stream_to_change(std::string const& name, std::string& why) const;
+    void pause_stream(caller, nlohmann::json const&, bool paused, actions&);
+    void pause_consumer(caller, nlohmann::json const&, bool paused, actions&);
     void edit_consumer(caller, consumer const&, consumer_config, actions&);
     /// Subject, id, headers and body as a `msg` has them.
     static nlohmann::json message_json(message const&);

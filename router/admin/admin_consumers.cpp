@@ -111,27 +111,19 @@ void admin::consumer_edit(caller from, nlohmann::json const& args, instant, acti
     edit_consumer(from, *c, std::move(config), out);
 }
 
-void admin::consumer_pause(caller from, nlohmann::json const& args, instant, actions& out)
+void admin::pause_consumer(caller from, nlohmann::json const& args, bool paused, actions& out)
 {
     std::string why;
     auto const* const c = consumer_named(args, why);
     if (!c)
         return refuse(from, why, out);
     auto config = c->config();
-    config.paused = true;
+    config.paused = paused;
     edit_consumer(from, *c, std::move(config), out);
 }
 
-void admin::consumer_resume(caller from, nlohmann::json const& args, instant, actions& out)
-{
-    std::string why;
-    auto const* const c = consumer_named(args, why);
-    if (!c)
-        return refuse(from, why, out);
-    auto config = c->config();
-    config.paused = false;
-    edit_consumer(from, *c, std::move(config), out);
-}
+void admin::consumer_pause(caller from, nlohmann::json const& args, instant, actions& out) { pause_consumer(from, args, true, out); }
+void admin::consumer_resume(caller from, nlohmann::json const& args, instant, actions& out) { pause_consumer(from, args, false, out); }
 
 nlohmann::json admin::message_json(message const& m)
 {
@@ -220,7 +212,7 @@ void admin::dead_show(caller from, nlohmann::json const& args, instant, actions&
     if (!c || seq == 0)
         return refuse(from, c ? "which seq?" : why, out);
     if (c->is_inbox())
-        return refuse(from, "denied: mail is read by its owner only", out);
+        return deny(from, "mail is read by its owner only", out);
     auto const request = core_.next_token();
     ask_store(
         from, request, store_request::list_dead{request, c->id(), seq - 1, 1},

@@ -28,7 +28,7 @@ void admin::alias_add(caller from, nlohmann::json const& args, instant now, acti
     auto const alias = args.value("alias", "");
     auto const user = args.value("user", by->who->user);
     if (user != by->who->user && !by->access->is_operator())
-        return refuse(from, "denied: only operators add aliases for others", out);
+        return deny(from, "only operators add aliases for others", out);
     change_book(
         from,
         [this, alias, user](link const& l) -> address_book::plan {
@@ -59,7 +59,7 @@ void admin::alias_list(caller from, nlohmann::json const& args, instant, actions
     bool const all = by->access->is_operator();
     auto const user = args.value("user", all ? "" : by->who->user);
     if (!all && user != by->who->user)
-        return refuse(from, "denied: only operators see the aliases of others", out);
+        return deny(from, "only operators see the aliases of others", out);
     auto list = nlohmann::json::array();
     for (auto const& [alias, holder] : core_.book_.aliases())
         if (user.empty() || holder == user)

@@ -37,7 +37,7 @@ void admin::node_list(caller from, nlohmann::json const& args, instant, actions&
     bool const all = by->access->is_operator();
     auto const user = args.value("user", all ? "" : by->who->user);
     if (!all && user != by->who->user)
-        return refuse(from, "denied: only operators see the nodes of others", out);
+        return deny(from, "only operators see the nodes of others", out);
     std::vector<node const*> found;
     for (auto const& [name, n] : core_.nodes_)
         if (user.empty() || n->user == user)

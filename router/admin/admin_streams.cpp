@@ -8,18 +8,22 @@
 
 namespace kedge {
 
-namespace {
-
-constexpr char const* of_everybody = "INBOX holds everybody's mail, and is the server's own";
-
-}  // namespace
-
 stream* admin::stream_named(std::string const& name) const
 {
     for (auto const& [id, s] : core_.streams_)
         if (s->name() == name)
             return s.get();
     return nullptr;
+}
+
+stream* admin::stream_to_change(std::string const& name, std::string& why) const
+{
+    auto* const s = stream_named(name);
+    if (!s)
+        why = "there is no stream " + name;
+    else if (s == core_.inbox_)
+        why = "INBOX holds everybody's mail, and is the server's own";
+    return why.empty() ? s : nullptr;
 }
 
 nlohmann::json admin::describe(stream const& s) const
@@ -103,7 +107,7 @@ void admin::stream_add(caller from, nlohmann::json const& args, instant, actions
     auto const* const asking = core_.find(from.link);
     if (asking && !asking->access->is_operator())
         if (auto decision = asking->access->may_create("stream." + config.name); !decision.allowed)
-            return refuse(from, "denied: " + decision.why, out);
+            return deny(from, decision.why, out);
     auto why = read_limits(args, config);
     if (why.empty() && stream_named(config.name))
         why = "there is a stream " + config.name + " already";
@@ -150,13 +154,12 @@ void admin::stream_show(caller from, nlohmann::json const& args, instant, action
 void admin::stream_edit(caller from, nlohmann::json const& args, instant, actions& out)
 {
     auto const name = args.value("name", "");
-    auto* const s = stream_named(name);
+    std::string why;
+    auto* const s = stream_to_change(name, why);
     if (!s)
-        return refuse(from, "there is no stream " + name, out);
-    if (s == core_.inbox_)
-        return refuse(from, of_everybody, out);
+        return refuse(from, why, out);
     auto config = s->state.config;
-    auto why = read_limits(args, config);
+    why = read_limits(args, config);
     if (why.empty())
         why = check_stream(config, s);
     if (!why.empty())
@@ -179,11 +182,10 @@ void admin::stream_edit(caller from, nlohmann::json const& args, instant, action
 void admin::stream_remove(caller from, nlohmann::json const& args, instant, actions& out)
 {
     auto const name = args.value("name", "");
-    auto* const s = stream_named(name);
+    std::string why;
+    auto* const s = stream_to_change(name, why);
     if (!s)
-        return refuse(from, "there is no stream " + name, out);
-    if (s == core_.inbox_)
-        return refuse(from, of_everybody, out);
+        return refuse(from, why, out);
     auto const request = core_.next_token();
     auto const id = s->state.id;
     ask_store(from, request, store_request::remove_stream{request, id}, when_done(from, [this, id](instant now, actions& o) {
@@ -193,14 +195,13 @@ void admin::stream_remove(caller from, nlohmann::json const& args, instant, acti
               out);
 }
 
-void admin::set_paused(caller from, nlohmann::json const& args, bool paused, actions& out)
+void admin::pause_stream(caller from, nlohmann::json const& args, bool paused, actions& out)
 {
     auto const name = args.value("stream", "");
-    auto* const s = stream_named(name);
+    std::string why;
+    auto* const s = stream_to_change(name, why);
     if (!s)
-        return refuse(from, "there is no stream " + name, out);
-    if (s == core_.inbox_)
-        return refuse(from, of_everybody, out);
+        return refuse(from, why, out);
     auto config = s->state.config;
     config.paused = paused;
     auto const request = core_.next_token();
@@ -216,18 +217,17 @@ void admin::set_paused(caller from, nlohmann::json const& args, bool paused, act
               out);
 }
 
-void admin::stream_pause(caller from, nlohmann::json const& args, instant, actions& out) { set_paused(from, args, true, out); }
-void admin::stream_resume(caller from, nlohmann::json const& args, instant, actions& out) { set_paused(from, args, false, out); }
+void admin::stream_pause(caller from, nlohmann::json const& args, instant, actions& out) { pause_stream(from, args, true, out); }
+void admin::stream_resume(caller from, nlohmann::json const& args, instant, actions& out) { pause_stream(from, args, false, out); }
 
 void admin::stream_purge(caller from, nlohmann::json const& args, instant, actions& out)
 {
     auto const name = args.value("stream", "");
-    auto* const s = stream_named(name);
     auto const filter = args.value("filter", "");
+    std::string why;
+    auto* const s = stream_to_change(name, why);
     if (!s)
-        return refuse(from, "there is no stream " + name, out);
-    if (s == core_.inbox_)
-        return refuse(from, of_everybody, out);
+        return refuse(from, why, out);
     if (!filter.empty() && !valid_pattern(filter))
         return refuse(from, "'" + filter + "' is not a pattern of subjects", out);
     auto const request = core_.next_token();
@@ -249,7 +249,7 @@ void admin::stream_peek(caller from, nlohmann::json const& args, instant, action
     if (!s)
         return refuse(from, "there is no stream " + name, out);
     if (s == core_.inbox_)
-        return refuse(from, "denied: mail is read by its owner only", out);
+        return deny(from, "mail is read by its owner only", out);
     store_request::read read;
     read.stream = s->state.id;
     read.from = std::max<message_seq>(args.value("from", message_seq{1}), 1);

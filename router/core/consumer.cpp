@@ -159,7 +159,9 @@ void consumer::start_wait(message_seq seq, hold& h, instant now)
 {
     h.wait = ++serial_;
     trim_waits();
-    waits_.push_back({now.steady_ms + config_.ack_wait_ms, seq, h.wait});
+    wait const w{now.steady_ms + config_.ack_wait_ms, seq, h.wait};
+    // By rising time, also after an operator has made the wait shorter.
+    waits_.insert(std::upper_bound(waits_.begin(), waits_.end(), w.until_ms, [](auto at, auto const& other) { return at < other.until_ms; }), w);
 }
 
 void consumer::trim_waits()
