@@ -18,10 +18,11 @@
 #include "router/protocol/limits.hpp"
 #include "router/protocol/message.hpp"
 #include "router/protocol/operation.hpp"
+#include "router/store/mirror.hpp"
 
 namespace kedge {
 
-/// A stored message. `sender` is "user/node", "user/~SESSION" or "$sys".
+/// A stored message. `sender` is "user/node", "user/~SESSION", "$sys", or "nats" for one that was published there.
 struct row {
     message_seq seq = 0;
     std::uint64_t time_ms = 0;  ///< never falls along a stream
@@ -290,18 +291,22 @@ struct backup {
 
 using any = std::variant<append, save_cursor, read, read_seqs, create_stream, edit_stream, remove_stream, create_consumer,
                          edit_consumer, remove_consumer, purge, check, list_dead, drop_dead, replay_dead, put_node, remove_node,
-                         backup>;
+                         backup, put_mirror, remove_mirror, import_messages, read_waiting, read_placed, take_back>;
 
 }  // namespace store_request
 
 namespace store_event {
 
 /// The one event that makes deliveries and `ok`: rows that are committed and synced. `origin` = the append's token, or
-/// `none` for a row that was not born from an append of this process.
+/// `none` for a row that was not born from an append of this process; then, if the sender is a `user/node` (`named`), `digest` and `n`
+/// as in `import_messages`.
 struct rows_arrived {
     struct arrival {
         row stored;
         token origin{};
+        bool named = false;
+        std::uint64_t n = 0;
+        std::uint64_t digest = 0;
     };
     stream_id stream{};
     std::vector<arrival> rows;
@@ -364,18 +369,20 @@ struct stream_trimmed {
 };
 
 using any = std::variant<rows_arrived, append_failed, done, failed, stream_created, consumer_created, rows_read, dead_listed,
-                         purged, checked, usage_changed, stream_trimmed>;
+                         purged, checked, usage_changed, stream_trimmed, imported, placed_read, taken_back>;
 
 }  // namespace store_event
 
 /// What a store holds when it is opened, but for the rows.
 struct store_contents {
     std::string incarnation;  ///< random; new whenever a database is created or restored
+    std::string secret;       ///< 32 random bytes, drawn when a database is created; a restored one keeps them
     std::vector<stream_state> streams;
     std::vector<consumer_state> consumers;
     std::vector<node_state> nodes;
     std::vector<mailbox_state> mail;
     std::vector<usage_state> usage;
+    std::vector<mirror_state> mirrors;
     std::vector<remembered_id> ids;  ///< within the idempotency window, oldest first, at most the configured total
 };
 

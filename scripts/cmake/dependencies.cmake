@@ -16,6 +16,8 @@ find_package(SQLite3 3.40 REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(libssh REQUIRED IMPORTED_TARGET libssh>=0.10.6)
 pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash>=0.8)
+pkg_check_modules(sodium REQUIRED IMPORTED_TARGET libsodium>=1.0.18)
+pkg_check_modules(nats REQUIRED IMPORTED_TARGET libnats>=3.4)
 
 # toml11 is headers only. Version 4 changed the interface; sshd-transport/config.cpp asks TOML11_VERSION_MAJOR.
 find_package(toml11 REQUIRED)
