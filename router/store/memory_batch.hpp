@@ -28,6 +28,12 @@ public:
     void operator()(store_request::put_node const&);
     void operator()(store_request::remove_node const&);
     void operator()(store_request::backup const&);
+    void operator()(store_request::put_mirror const&);
+    void operator()(store_request::remove_mirror const&);
+    void operator()(store_request::import_messages const&);
+    void operator()(store_request::read_waiting const&);
+    void operator()(store_request::read_placed const&);
+    void operator()(store_request::take_back const&);
 
 private:
     stream* find(stream_id);

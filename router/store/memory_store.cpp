@@ -127,7 +127,8 @@ void memory_store::execute(std::vector<store_request::any> batch, std::vector<st
     batch_run run{*this, out};
     bool rest = false;
     for (auto const& request : batch) {
-        if (met == fault::broken || std::holds_alternative<store_request::append>(request)) {
+        if (met == fault::broken || std::holds_alternative<store_request::append>(request)
+            || std::holds_alternative<store_request::import_messages>(request)) {
             refuse(request, why, events);
         } else {
             std::visit(run, request);

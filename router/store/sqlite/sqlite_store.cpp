@@ -15,14 +15,21 @@ constexpr std::array tiers{tier::everything, tier::without_appends, tier::reads}
 bool is_read(store_request::any const& request)
 {
     return std::holds_alternative<store_request::read>(request) || std::holds_alternative<store_request::read_seqs>(request)
-        || std::holds_alternative<store_request::list_dead>(request);
+        || std::holds_alternative<store_request::list_dead>(request) || std::holds_alternative<store_request::read_waiting>(request)
+        || std::holds_alternative<store_request::read_placed>(request);
+}
+
+/// What brings rows: goes first when there is no room.
+bool brings_rows(store_request::any const& request)
+{
+    return std::holds_alternative<store_request::append>(request) || std::holds_alternative<store_request::import_messages>(request);
 }
 
 bool belongs(store_request::any const& request, tier to)
 {
     switch (to) {
     case tier::everything: return true;
-    case tier::without_appends: return !std::holds_alternative<store_request::append>(request);
+    case tier::without_appends: return !brings_rows(request);
     case tier::reads: return is_read(request);
     }
     return false;
