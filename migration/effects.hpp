@@ -33,14 +33,30 @@ struct effects {
     std::vector<std::string> reached;            ///< labelled points, for tests that kill the process there
 };
 
-/// Where tokens, tickets, reader ids and bridge ids come from: one source for all, so that no number is used twice.
+/// Where tokens, tickets, reader ids and bridge ids come from. A number carries its owner, so that what answers it finds its way
+/// without a table: 23 bits of owner (a stream's id; 0 = the service itself), 40 that count.
 class number_source {
 public:
-    token next_token() noexcept { return token{migration_token + ++last_}; }
-    std::uint64_t next() noexcept { return ++last_; }
+    explicit number_source(std::uint32_t owner = 0) noexcept : owner_{std::uint64_t{owner} << count_bits} {}
+
+    token next_token() noexcept { return token{migration_token + next()}; }
+    std::uint64_t next() noexcept
+    {
+        count_ = (count_ + 1) & count_mask;  // after 10^12 numbers whatever had this one before was answered long ago
+        return owner_ | (count_ == 0 ? ++count_ : count_);
+    }
+
+    static std::uint32_t owner_of(std::uint64_t number) noexcept
+    {
+        return static_cast<std::uint32_t>((number & ~migration_token) >> count_bits);
+    }
+    static std::uint32_t owner_of(token t) noexcept { return owner_of(static_cast<std::uint64_t>(t)); }
 
 private:
-    std::uint64_t last_ = 0;
+    static constexpr unsigned count_bits = 40;
+    static constexpr std::uint64_t count_mask = (std::uint64_t{1} << count_bits) - 1;
+    std::uint64_t owner_;
+    std::uint64_t count_ = 0;
 };
 
 }  // namespace kedge::migration
