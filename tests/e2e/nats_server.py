@@ -84,7 +84,9 @@ class NatsServer:
         return self.start()
 
     def freeze(self):
+        """SIGSTOP; returns when no thread of it runs any more."""
         self.process.send_signal(signal.SIGSTOP)
+        eventually(self._stopped, "the server stands still")
 
     def thaw(self):
         self.process.send_signal(signal.SIGCONT)
@@ -103,7 +105,6 @@ class NatsServer:
         running = self.process.poll() is None
         if running:
             self.freeze()
-            eventually(self._stopped, "the server stands still")
         try:
             shutil.copytree(self.directory, path)
         finally:
