@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -57,6 +58,8 @@ public:
     /// What is held goes on, in its order and before whatever comes now.
     void open(stream_id, way);
 
+    /// Of appends that came by `sinks::queue`, those that may still be ordered: something before them may have been lost since.
+    std::vector<store_request::append> admit(std::vector<store_request::append> queued);
     /// Ends appends that were queued: the core is told, and what was pipelined behind them ends in the same way.
     void lose(std::span<lost_append const>);
     /// What the store or the importer answered of the stream: `origins` of rows that arrived, failures. Before the replica is asked
@@ -88,10 +91,13 @@ private:
         boost::unordered_flat_map<token, std::uint64_t> flights;  ///< epoch of each append that is under way
     };
 
+    // All with the lock held.
     gate* find(stream_id);
-    void pass(std::vector<store_request::append>&& batch);
-    void refuse(store_request::append const&, failure, std::vector<store_event::any>& told);
-    void release(stream_id, gate&, std::vector<store_event::any>& told);
+    static void refuse(store_request::append const&, failure, std::vector<store_event::any>& told);
+    void pass(std::vector<store_request::append>&&, std::vector<store_event::any>& told);
+    void hold(gate&, store_request::append&&, std::vector<store_event::any>& told);
+    void release(gate&, std::vector<store_event::any>& told);
+    void bar(stream_id, std::uint64_t epoch, failure const& why);
 
     sinks const sinks_;
     migration_host* host_ = nullptr;   // constant after attach
@@ -100,6 +106,7 @@ private:
     mutable std::mutex mutex_;
     std::map<stream_id, gate> gates_;  // guarded by mutex_
     epoch_gate barred_;                // guarded by mutex_
+    std::set<stream_id> bars_;         // guarded by mutex_: those of which `barred_` knows something
     bool closed_ = false;              // guarded by mutex_
 };
 
