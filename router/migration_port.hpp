@@ -52,6 +52,8 @@ public:
     virtual void ask(migration_request) = 0;
     /// A stream was removed. Router thread.
     virtual void removed(stream_id) = 0;
+    /// The router thread has ended. Returns when nothing will be given to the host any more; `stored` may still be called.
+    virtual void stop() {}
 };
 
 /// What the router offers to the migration. Any thread; never blocks.
@@ -65,6 +67,7 @@ public:
     /// To the core, as if they came from the store: appends that failed.
     virtual void tell(std::vector<store_event::any>) = 0;
     virtual void answer(token request, admin_result) = 0;
+    /// Also before the host starts: then the core has it from the beginning.
     virtual void show(migration_picture_ptr) = 0;
     /// `$sys.migration.STREAM` for those who subscribe.
     virtual void announce(std::string stream, nlohmann::json what) = 0;

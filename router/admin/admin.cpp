@@ -65,10 +65,13 @@ admin::command const admin::commands[] = {
     {"status", false, &admin::status},
 };
 
-bool admin::changes(std::string_view name) noexcept
+bool admin::changes(admin_call const& call) noexcept
 {
+    if (auto const dry = call.args.find("dry_run"); dry != call.args.end() && *dry == true)
+        return false;
+    std::string_view const name = call.name;
     auto const verb = name.substr(name.rfind(' ') + 1);
-    return std::ranges::none_of(std::array<std::string_view, 6>{"list", "show", "test", "peek", "status", "check"},
+    return std::ranges::none_of(std::array<std::string_view, 9>{"list", "show", "test", "peek", "status", "check", "plan", "diff", "events"},
                                 [&](auto reads) { return verb == reads; });
 }
 
@@ -78,7 +81,7 @@ void admin::handle(link& l, token request, admin_call call, instant now, actions
         return;
     caller from{l.id, request};
     ++l.unanswered;
-    if (changes(call.name)) {
+    if (changes(call)) {
         audit_entry entry;
         entry.time_ms = now.wall_ms;
         entry.user = l.who->user;
@@ -88,10 +91,13 @@ void admin::handle(link& l, token request, admin_call call, instant now, actions
         from.audited = std::make_shared<audit_entry const>(std::move(entry));
     }
     auto const known = std::find_if(std::begin(commands), std::end(commands), [&](auto const& c) { return c.name == call.name; });
-    if (known == std::end(commands))
+    bool const of_migration = is_of_migration(call.name);
+    if (known == std::end(commands) && !of_migration)
         return refuse(from, "there is no command '" + call.name + "'", out);
-    if (!known->for_all && !l.access->is_operator())
+    if ((of_migration || !known->for_all) && !l.access->is_operator())
         return deny(from, "'" + call.name + "' is for operators, and " + l.who->user + " has the role " + l.who->role, out);
+    if (of_migration)
+        return ask_migration(from, std::move(call), l.who->user, out);
     if (!known->store) {
         (this->*known->carry_out)(from, call.args, now, out);
         return;
@@ -206,6 +212,7 @@ void admin::status(caller from, nlohmann::json const&, instant now, actions& out
             why.push_back(name + " is away and " + std::to_string(about["lag"].get<std::uint64_t>()) + " messages behind");
         consumers.push_back(about);
     }
+    auto migration = core_.has_migration_ ? migration_status(why) : nlohmann::json{};
     auto& asking = *core_.find(from.link);
     --asking.unanswered;  // what waits, but for this question itself
     core_.measure();
@@ -226,6 +233,7 @@ void admin::status(caller from, nlohmann::json const&, instant now, actions& out
           {"nodes", core_.nodes_.size()},
           {"streams", std::move(streams)},
           {"consumers", std::move(consumers)},
+          {"migration", std::move(migration)},
           {"metrics", std::move(numbers)},
           {"limits", std::move(bounds)},
           {"why", std::move(why)}},
@@ -265,7 +273,9 @@ nlohmann::json admin::who(link const& by, op::who::kind what) const
                      {"first_seq", s->state.first},
                      {"last_seq", s->state.last},
                      {"messages", s->state.messages},
-                     {"bytes", s->state.bytes}});
+                     {"bytes", s->state.bytes},
+                     {"state", core_.migration_state(*s)},
+                     {"authority", core_.authority_of(*s)}});
         break;
     case op::who::kind::consumers:
         name = "consumers";

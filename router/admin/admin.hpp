@@ -5,6 +5,7 @@
 
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -30,6 +31,8 @@ public:
     void handle(link&, token request, admin_call, instant, actions&);
     void on_store(store_event::any const&, instant, actions&);
     void on_accounts(account_result const&, instant, actions&);
+    /// The answer to a command that was handed to the migration.
+    void migration_answered(token request, admin_result, actions&);
     /// The link is gone: what it asked for goes on, unanswered.
     void forget(link_id);
 
@@ -59,6 +62,8 @@ private:
         std::function<void(store_event::any const&, instant, actions&)> on_store;
         std::function<void(account_result const&, instant, actions&)> on_accounts;
         std::function<void()> undo;  ///< if the store fails; may be empty
+        std::string stream = {};     ///< that it changes or makes; empty = none
+        std::vector<std::string> subjects = {};  ///< that the stream is to have
     };
     struct command {
         std::string_view name;
@@ -68,7 +73,8 @@ private:
         bool for_all = false;
     };
     /// Those that change something stand in the audit log.
-    static bool changes(std::string_view name) noexcept;
+    static bool changes(admin_call const&) noexcept;
+    static bool is_of_migration(std::string_view name) noexcept;
     static command const commands[];
 
     void answer(caller, admin_result, actions&);
@@ -127,6 +133,17 @@ private:
     void node_list(caller, nlohmann::json const&, instant, actions&);
     void node_show(caller, nlohmann::json const&, instant, actions&);
     void node_remove(caller, nlohmann::json const&, instant, actions&);
+    /// A command of the migration: handed on at once, whatever waits for a store.
+    void ask_migration(caller, admin_call, std::string const& user, actions&);
+    /// Why the stream may not be changed because of its copy; empty = it may.
+    std::string kept_by_migration(struct stream const&, std::string_view wanted) const;
+    /// Why the stream may not have these subjects because of a bridge.
+    std::string bridged(std::vector<std::string> const& subjects) const;
+    /// Of `status`: the link, streams by state, the worst lag. Adds to `why` what is not well.
+    nlohmann::json migration_status(nlohmann::json& why) const;
+    /// The command under way is about this stream.
+    void under_way(std::string stream, std::vector<std::string> subjects = {});
+
     void backup(caller, nlohmann::json const&, instant, actions&);
     void check(caller, nlohmann::json const&, instant, actions&);
     void status(caller, nlohmann::json const&, instant, actions&);
@@ -166,6 +183,14 @@ private:
     std::optional<running> running_;
     /// A check under way: it may take long, and holds up no other command.
     std::optional<std::pair<caller, token>> checking_;
+    /// Handed to the migration and not answered.
+    struct asked {
+        caller from;
+        std::string name;
+        std::string stream;   ///< that it is about; empty = none
+        std::string pattern;  ///< of a bridge
+    };
+    std::map<token, asked> asked_;
 };
 
 }  // namespace kedge

@@ -44,6 +44,8 @@ nlohmann::json admin::describe(stream const& s) const
             {"retention", c.keep == retention::limits ? "limits" : "interest"},
             {"discard", c.when_full == discard::oldest ? "old" : "new"},
             {"paused", c.paused},
+            {"state", core_.migration_state(s)},
+            {"authority", core_.authority_of(s)},
             {"consumers", consumers}};
 }
 
@@ -66,7 +68,7 @@ std::string admin::check_stream(stream_config const& config, stream const* self)
                     if (intersects(pattern, taken))
                         return "'" + pattern + "' overlaps '" + taken + "' of stream " + other->name();
     }
-    return {};
+    return bridged(config.subjects);
 }
 
 std::string admin::read_limits(nlohmann::json const& args, stream_config& config) const
@@ -133,6 +135,7 @@ void admin::stream_add(caller from, nlohmann::json const& args, instant, actions
             done(from, describe(s), o);
         },
         out);
+    under_way(config.name, config.subjects);
 }
 
 void admin::stream_list(caller from, nlohmann::json const&, instant, actions& out)
@@ -160,6 +163,8 @@ void admin::stream_edit(caller from, nlohmann::json const& args, instant, action
         return refuse(from, why, out);
     auto config = s->state.config;
     why = read_limits(args, config);
+    if (why.empty() && config != s->state.config)
+        why = kept_by_migration(*s, "edited");
     if (why.empty())
         why = check_stream(config, s);
     if (!why.empty())
@@ -177,6 +182,7 @@ void admin::stream_edit(caller from, nlohmann::json const& args, instant, action
                   return describe(edited);
               }),
               out);
+    under_way(name, config.subjects);
 }
 
 void admin::stream_remove(caller from, nlohmann::json const& args, instant, actions& out)
@@ -184,7 +190,9 @@ void admin::stream_remove(caller from, nlohmann::json const& args, instant, acti
     auto const name = args.value("name", "");
     std::string why;
     auto* const s = stream_to_change(name, why);
-    if (!s)
+    if (s)
+        why = kept_by_migration(*s, "removed");
+    if (!why.empty())
         return refuse(from, why, out);
     auto const request = core_.next_token();
     auto const id = s->state.id;
@@ -193,6 +201,7 @@ void admin::stream_remove(caller from, nlohmann::json const& args, instant, acti
                   return nlohmann::json::object();
               }),
               out);
+    under_way(name);
 }
 
 void admin::pause_stream(caller from, nlohmann::json const& args, bool paused, actions& out)
@@ -230,6 +239,8 @@ void admin::stream_purge(caller from, nlohmann::json const& args, instant, actio
         return refuse(from, why, out);
     if (!filter.empty() && !valid_pattern(filter))
         return refuse(from, "'" + filter + "' is not a pattern of subjects", out);
+    if (auto const kept = kept_by_migration(*s, "purged"); !kept.empty())
+        return refuse(from, kept, out);
     auto const request = core_.next_token();
     ask_store(
         from, request, store_request::purge{request, s->state.id, filter, args.value("up_to", message_seq{0})},
@@ -239,6 +250,7 @@ void admin::stream_purge(caller from, nlohmann::json const& args, instant, actio
             done(from, {{"purged", std::get<store_event::purged>(e).messages}}, o);
         },
         out);
+    under_way(name);
 }
 
 void admin::stream_peek(caller from, nlohmann::json const& args, instant, actions& out)

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "router/link_port.hpp"
+#include "router/migration_port.hpp"
 #include "router/store/store.hpp"
 
 namespace kedge {
@@ -55,12 +56,15 @@ struct actions {
     std::vector<store_request::append> appends;  ///< to the sequencer of their stream
     std::vector<store_request::any> requests;    ///< to the store
     std::vector<account_request> accounts;       ///< to the account store
+    std::vector<migration_request> migration;    ///< to the migration; none unless there is one
+    std::vector<stream_id> removed;              ///< streams that are gone: for the migration
     directory_ptr directory;                     ///< set when users or keys changed: for the transports
     bool drained = false;                        ///< draining, and the last link is gone
 
     bool empty() const
     {
-        return outputs.empty() && appends.empty() && requests.empty() && accounts.empty() && !directory && !drained;
+        return outputs.empty() && appends.empty() && requests.empty() && accounts.empty() && migration.empty() && removed.empty()
+            && !directory && !drained;
     }
 };
 

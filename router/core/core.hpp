@@ -37,6 +37,7 @@
 #include "router/core/stream.hpp"
 #include "router/core/subject_index.hpp"
 #include "router/metrics.hpp"
+#include "router/migration_port.hpp"
 #include "router/protocol/limits.hpp"
 #include "router/store/store.hpp"
 
@@ -100,6 +101,15 @@ public:
     void set_file_accounts(std::vector<account_user>, std::vector<account_key>, instant, actions&);
     void set_limits(limits const&);
     void drain(instant, actions&);
+
+    // The migration of streams, if there is one (router/migration_port.hpp).
+    /// From now on its commands are handed on.
+    void attach_migration() noexcept { has_migration_ = true; }
+    void set_migration(migration_picture_ptr);
+    void migration_answered(token request, admin_result, actions&);
+    /// `$sys.migration.STREAM`.
+    void announce_migration(std::string_view stream, nlohmann::json const& what, instant, actions&);
+
     /// Time has passed; at the latest when `due_ms` says.
     void tick(instant, actions&);
     /// Ends a batch of the above: positions to save, credits, `stored` notices.
@@ -168,6 +178,8 @@ private:
     void malformed(link&, op::malformed&&, std::size_t bytes, instant, actions&);
     void deliver_plain(route&, msg_view, actions&);
     void rows_arrived(store_event::rows_arrived&&, instant, actions&);
+    /// A row that is no publish under way: what the sender has stored is more, and its id and `n` are known from now on.
+    void arrived_unasked(stream const&, store_event::rows_arrived::arrival const&, instant);
     void append_failed(store_event::append_failed&&, instant, actions&);
     void answer_slot(link_id, stream_id, token, bytes_ptr, actions&);
     void flush_answers(link&, stream_answers&, actions&);
@@ -314,6 +326,14 @@ private:
     void publish_directory(actions&);
     void rules_changed(instant, actions&);
 
+    // core_migration.cpp: streams that have a copy elsewhere.
+    /// Null: the stream has none.
+    migration_picture::mirrored const* mirror_of(stream const&) const;
+    /// "LEGACY" for a stream that has none.
+    std::string_view migration_state(stream const&) const;
+    std::string_view authority_of(stream const&) const;
+    std::vector<migration_request::known_stream> known_streams() const;
+
     core_config config_;
     metrics& counts_;
     std::uint64_t last_token_ = 0;
@@ -401,6 +421,9 @@ private:
     std::optional<book_running> book_running_;
     std::uint64_t retire_due_ms_ = 0;  ///< steady: nodes are looked through then
     std::map<std::tuple<std::string, std::string, std::string>, std::shared_ptr<access_profile const>> profiles_;  ///< by user, role, key
+
+    bool has_migration_ = false;
+    migration_picture_ptr migration_;  ///< null until the migration has shown one
 
     std::unique_ptr<admin> admin_;
 };

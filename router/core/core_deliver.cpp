@@ -294,6 +294,8 @@ void core::remove_stream(stream& s, instant now, actions& out)
                 answer_slot(w.link, id, w.request, encode_error(*l, f.message->id(), why), out);
     }
     counts_.store_queue_bytes.set(store_queue_bytes_);
+    if (has_migration_)
+        out.removed.push_back(id);
     for (auto const& [name, n] : nodes_)
         std::erase_if(n->last, [&](auto const& p) { return p.stream == id; });
     ++generation_;

@@ -195,8 +195,10 @@ void core::rows_arrived(store_event::rows_arrived&& e, instant now, actions& out
         }
 
         auto const flight = arrival.origin == token::none ? s.in_flight.end() : s.in_flight.find(arrival.origin);
-        if (flight == s.in_flight.end())
+        if (flight == s.in_flight.end()) {
+            arrived_unasked(s, arrival, now);
             continue;
+        }
         auto& f = flight->second;
         store_queue_bytes_ -= f.cost();
         stored(f, true);
@@ -231,6 +233,35 @@ void core::rows_arrived(store_event::rows_arrived&& e, instant now, actions& out
     counts_.store_queue_bytes.set(store_queue_bytes_);
 }
 
+void core::arrived_unasked(stream const& s, store_event::rows_arrived::arrival const& arrival, instant now)
+{
+    auto const& row = arrival.stored;
+    auto const sender = row.sender->view();
+    if (auto const slash = sender.find('/'); slash != std::string_view::npos && s.name() != inbox_stream) {
+        auto& budget = budget_of(std::string{sender.substr(0, slash)});
+        ++budget.holders;
+        ++budget.stored.messages;
+        budget.stored.bytes += row_bytes(*row.message);
+        let_go(budget);
+    }
+    auto const known = arrival.named ? nodes_.find(sender) : nodes_.end();
+    if (known == nodes_.end())
+        return;  // a removed node is forgotten with what it sent
+    auto& n = *known->second;
+    if (auto const id = row.message->id(); !id.empty())
+        window_.add(n.name, id, {s.state.id, row.seq, arrival.digest}, now.wall_ms);
+    if (!arrival.n)
+        return;
+    auto& progress = n.of(s.state.id);
+    if (arrival.n <= progress.stored)
+        return;
+    progress.stored = arrival.n;
+    progress.seq = row.seq;
+    progress.submitted = std::max(progress.submitted, arrival.n);
+    if (std::exchange(progress.told, false))
+        stored_.emplace_back(&n, s.state.id);
+}
+
 void core::bar(link_id id, stream_id from, error_code code)
 {
     if (auto* const l = find(id))
@@ -239,7 +270,7 @@ void core::bar(link_id id, stream_id from, error_code code)
 
 void core::append_failed(store_event::append_failed&& e, instant, actions& out)
 {
-    if (e.why.code != error_code::unknown_stream && e.why.code != error_code::quota)
+    if (store_event::is_trouble(e.why.code))  // others are no failure of the store
         store_trouble_ = e.why;
     auto const at = streams_.find(e.stream);
     if (at == streams_.end())

@@ -16,6 +16,28 @@ namespace {
 // Outputs leave after so many events at the latest, however large the batch that has gathered.
 constexpr std::size_t events_a_turn = 1024;
 
+bool is_answer_to_migration(store_event::any const& e)
+{
+    return std::visit(
+        [](auto const& what) {
+            if constexpr (requires { what.request; })
+                return is_migration_token(what.request);
+            else
+                return false;
+        },
+        e);
+}
+
+store_contents what_migration_needs(store_contents const& all)
+{
+    store_contents some;
+    some.incarnation = all.incarnation;
+    some.secret = all.secret;
+    some.streams = all.streams;
+    some.mirrors = all.mirrors;
+    return some;
+}
+
 /// The operating system's.
 std::uint64_t random_bits()
 {
@@ -25,12 +47,13 @@ std::uint64_t random_bits()
 
 }  // namespace
 
-struct router_host::impl {
+struct router_host::impl final : migration_host {
     impl(router_config c, store_ports p, metrics& m)
         : config{std::move(c)},
           ports{p},
           counts{m},
           stored{p.messages->load(read_clock().wall_ms)},
+          of_migration{what_migration_needs(stored)},
           store{*p.messages, *p.accounts, m, [this](store_thread::results r) { take(std::move(r)); }}
     {
     }
@@ -39,9 +62,11 @@ struct router_host::impl {
     store_ports const ports;
     metrics& counts;
     std::vector<transport_port*> transports;  // constant after attach
+    migration_port* migration = nullptr;      // constant after attach
 
     // Router thread only, once it runs.
     store_contents stored;
+    store_contents const of_migration;
     std::unique_ptr<class core> core;
     std::function<void()> drained;
     actions todo;
@@ -104,7 +129,7 @@ struct router_host::impl {
     }
 
     template <class T>
-    static void append(std::vector<T>& to, std::vector<T>&& from)
+    static void join(std::vector<T>& to, std::vector<T>&& from)
     {
         if (to.empty())
             to = std::move(from);
@@ -112,12 +137,48 @@ struct router_host::impl {
             to.insert(to.end(), std::make_move_iterator(from.begin()), std::make_move_iterator(from.end()));
     }
 
+    /// Store thread.
     void take(store_thread::results r)
     {
+        if (migration && !r.events.empty()) {
+            migration->stored(r.events);
+            std::erase_if(r.events, is_answer_to_migration);
+            if (r.events.empty() && r.accounts.empty())
+                return;
+        }
         put([&](inbox& in) {
-            append(in.stores, std::move(r.events));
-            append(in.accounts, std::move(r.accounts));
+            join(in.stores, std::move(r.events));
+            join(in.accounts, std::move(r.accounts));
         });
+    }
+
+    // What the migration is offered. Any thread.
+    void append(std::vector<store_request::append> batch) override { store.append(std::move(batch)); }
+    void submit(std::vector<store_request::any> batch) override { store.submit(std::move(batch)); }
+    void tell(std::vector<store_event::any> events) override
+    {
+        put([&](inbox& in) { join(in.stores, std::move(events)); });
+    }
+    void answer(token request, admin_result result) override
+    {
+        call([this, request, result = std::move(result)](instant, actions& out) mutable {
+            core->migration_answered(request, std::move(result), out);
+        });
+    }
+    void show(migration_picture_ptr picture) override
+    {
+        call([this, picture = std::move(picture)](instant, actions&) { core->set_migration(picture); });
+    }
+    void announce(std::string stream, nlohmann::json what) override
+    {
+        call([this, stream = std::move(stream), what = std::move(what)](instant now, actions& out) {
+            core->announce_migration(stream, what, now, out);
+        });
+    }
+    template <class Call>
+    void call(Call&& what)
+    {
+        put([&](inbox& in) { in.calls.emplace_back(std::forward<Call>(what)); });
     }
 
     void carry_out()
@@ -136,7 +197,12 @@ struct router_host::impl {
         if (!todo.requests.empty())
             store.submit(std::exchange(todo.requests, {}));
         if (!todo.appends.empty())
-            store.append(std::exchange(todo.appends, {}));
+            (migration ? static_cast<sequencer&>(*migration) : store).append(std::exchange(todo.appends, {}));
+        for (auto& request : std::exchange(todo.migration, {}))
+            migration->ask(std::move(request));
+        for (auto const gone : std::exchange(todo.removed, {}))
+            if (migration)
+                migration->removed(gone);
         if (!todo.accounts.empty())
             store.submit(std::exchange(todo.accounts, {}));
         if (todo.directory) {
@@ -213,9 +279,17 @@ router_host::~router_host() { stop(); }
 
 void router_host::attach(std::vector<transport_port*> transports) { impl_->transports = std::move(transports); }
 
+void router_host::attach(migration_port& migration) { impl_->migration = &migration; }
+
+store_contents const& router_host::migration_contents() const noexcept { return impl_->of_migration; }
+
+migration_host& router_host::for_migration() noexcept { return *impl_; }
+
 void router_host::start()
 {
-    impl_->the_core();
+    auto& core = impl_->the_core();
+    if (impl_->migration)
+        core.attach_migration();
     impl_->store.start();
     impl_->thread = std::thread{[i = impl_.get()] { i->run(); }};
 }
@@ -229,6 +303,8 @@ void router_host::stop()
         }
         impl_->wake.notify_one();
         impl_->thread.join();
+        if (impl_->migration)
+            impl_->migration->stop();
     }
     impl_->store.stop();
 }
@@ -240,7 +316,7 @@ void router_host::submit(std::vector<link_event::any> batch)
         if (auto const* const operation = std::get_if<link_event::operation>(&e.what))
             bytes += operation->bytes;
     impl_->put([&](impl::inbox& in) {
-        impl::append(in.links, std::move(batch));
+        impl::join(in.links, std::move(batch));
         in.link_bytes += bytes;
     });
 }

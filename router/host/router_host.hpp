@@ -13,6 +13,7 @@
 #include "router/account/directory.hpp"
 #include "router/link_port.hpp"
 #include "router/metrics.hpp"
+#include "router/migration_port.hpp"
 #include "router/protocol/limits.hpp"
 #include "router/store/store.hpp"
 
@@ -40,8 +41,16 @@ public:
 
     /// Before `start`: one for each transport thread; its index is the high 16 bits of the thread's link ids.
     void attach(std::vector<transport_port*> transports);
+    /// Before `start`: appends go through it, and it hears what comes of the store. It lives until `stop` has returned.
+    void attach(migration_port&);
+    /// What the migration needs of the store as it was loaded: incarnation, secret, streams, mirrors. The rest is empty.
+    store_contents const& migration_contents() const noexcept;
+    /// What the migration is offered; as long as the host lives.
+    migration_host& for_migration() noexcept;
+
     void start();
-    /// Commits what is in flight and ends both threads. Afterwards nothing is called any more.
+    /// Commits what is in flight and ends all threads: the router's, the migration's, the store's. Afterwards nothing is called
+    /// any more.
     void stop();
 
     void submit(std::vector<link_event::any> batch) override;
