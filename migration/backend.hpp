@@ -128,6 +128,7 @@ struct link_up {
     bool jetstream = false;
     bool headers = false;
 };
+/// After it nothing of that connection comes: publishes and requests that were open have been answered just before.
 struct link_down {
     std::uint64_t connection = 0;
     std::string why;               ///< a sentence
@@ -155,8 +156,9 @@ struct messages {
     std::vector<bus_message> batch;
     std::uint64_t behind = 0;      ///< how many more the server had when it sent the last of them
 };
-/// The reader is over, or was never one: the stream is gone, the right is missing, the sequence has a gap that cannot be closed.
-/// After a `link_down` readers do not end: they go on where they were on the next link.
+/// The reader is over, or was never one: the stream is gone (deleted, or another of that name), the right is missing, the stream ends
+/// below what was read (it has gone back). After a `link_down` readers do not end: they go on where they were on the next link.
+/// Batches that were under way may still come after `stop_reading`.
 struct reader_ended {
     reader_id reader{};
     std::string why;
@@ -198,6 +200,7 @@ public:
     using sink = std::function<void(backend_event::any)>;
     /// Once. Connects, and connects again for ever. The sink may be called until `close` has returned.
     virtual void open(sink) = 0;
+    /// What is open is answered on the way out. Within a second, whatever the server does.
     virtual void close() = 0;
     /// Any thread; never blocks. What needs a link while there is none is answered with a `problem` or `refused`; subscriptions
     /// and readers are taken up when it comes.
