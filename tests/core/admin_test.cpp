@@ -25,6 +25,7 @@ TEST_CASE("admin: operators only, and only what there is")
         CHECK(answer->exit_status == 1);
         CHECK(answer->error.find("denied") == 0);
     }
+    CHECK(h.counts.errors[static_cast<std::size_t>(error_code::denied)].get() == 4);
     CHECK(h.admin("sing")->exit_status == 1);
 }
 
@@ -147,7 +148,7 @@ TEST_CASE("admin: streams")
                                               {"max_msgs", 10u}, {"retention", "interest"}});
     REQUIRE(added->exit_status == 0);
     CHECK(has(added->data, {"stream", "subjects", "first_seq", "last_seq", "messages", "bytes", "max_age_ms", "max_bytes",
-                            "max_msgs", "max_msgs_per_subject", "retention", "discard", "paused", "consumers"}));
+                            "max_msgs", "max_msgs_per_subject", "retention", "discard", "paused", "consumers", "state", "authority"}));
     CHECK(h.admin("stream show", {{"name", "A"}})->data == added->data);
     CHECK(h.admin("stream list")->data["streams"] == nlohmann::json::array({h.admin("stream show", {{"name", "INBOX"}})->data, added->data}));
     nlohmann::json const bad[] = {

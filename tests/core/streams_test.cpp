@@ -119,6 +119,24 @@ TEST_CASE("backoff: each try waits as the list says, the last wait for all furth
     }
 }
 
+TEST_CASE("consumer edit: a shorter wait holds for what is delivered from then on, before what has the longer one")
+{
+    harness h;
+    h.add_stream("S", {"s.>"});
+    auto const a = h.join("ann", "n");
+    h.say(a, attach);
+    h.say(a, publish(1));
+    CHECK(messages(h.heard(a)).size() == 1);
+    CHECK(h.admin("consumer edit", {{"stream", "S"}, {"consumer", "w"}, {"ack_wait_ms", 1000}})->exit_status == 0);
+    h.say(a, publish(2));
+    CHECK(messages(h.heard(a)).size() == 1);
+    h.pass(1000);
+    CHECK(messages(h.heard(a)) == lines{"msg s.a S#2 c=w t=2 x"});
+    h.say(a, R"({"op":"ack","consumer":"w","seq":2})" "\n");
+    h.pass(29'000);
+    CHECK(messages(h.heard(a)) == lines{"msg s.a S#1 c=w t=2 x"});
+}
+
 TEST_CASE("consumer edit: what is refused")
 {
     harness h;

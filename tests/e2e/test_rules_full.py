@@ -252,6 +252,7 @@ class Bans(Rules):
         bye, status = link.end()
         self.assertEqual((bye["code"], status), ("revoked", 1))
         self.assertFalse(self.enters(self.bob))
+        self.assertGreaterEqual(self.server.metric('kedge_refused_total{reason="banned"}'), 1)
         other.ping()
         ban, = [b for b in self.bans() if b.get("user") == self.bob]
         self.assertEqual((ban["reason"], ban["by"]), ("spam", "op"))
