@@ -48,14 +48,14 @@ constexpr char config[] = "[limits]\n"
 }  // namespace
 
 server_process::server_process(std::filesystem::path const& program, std::filesystem::path const& parent,
-                               client_key const& key)
+                               client_key const& key, std::string const& more_config)
 {
     std::string name = (parent / "kedge-bench-XXXXXX").string();
     if (::mkdtemp(name.data()) == nullptr)
         throw std::system_error{errno, std::generic_category(), "mkdtemp in " + parent.string()};
     home_ = name;
     write_file(home_ / "authorized_keys", "user=\"bench\",role=\"operator\" " + key.public_line() + " bench\n");
-    write_file(home_ / "bench.toml", config);
+    write_file(home_ / "bench.toml", config + more_config);
     where_ = {"127.0.0.1", 0, "bench", &key};
 
     int output[2];
@@ -138,6 +138,23 @@ std::uint64_t server_process::memory_bytes() const
     if (kilobytes == 0)
         throw std::runtime_error{"cannot read the server's memory"};
     return kilobytes * 1024;
+}
+
+std::uint64_t server_process::peak_memory_bytes() const
+{
+    std::ifstream in{"/proc/" + std::to_string(pid_) + "/status"};
+    for (std::string line; std::getline(in, line);)
+        if (line.starts_with("VmHWM:"))
+            return std::stoull(line.substr(line.find(':') + 1)) * 1024;
+    throw std::runtime_error{"cannot read the server's peak of memory"};
+}
+
+void server_process::forget_peak()
+{
+    std::ofstream out{"/proc/" + std::to_string(pid_) + "/clear_refs"};
+    out << "5" << std::flush;
+    if (!out)
+        throw std::runtime_error{"cannot forget the server's peak of memory"};
 }
 
 std::chrono::duration<double> server_process::cpu_time() const

@@ -16,8 +16,9 @@ class server_process {
 public:
     /// Starts `program` in a new folder below `parent` and waits until it is ready (30 s at most). `key` may log in as the
     /// operator `bench`. Limits that would refuse a load of one user from one address are raised; nothing else differs from
-    /// the defaults. Throws std::runtime_error.
-    server_process(std::filesystem::path const& program, std::filesystem::path const& parent, client_key const& key);
+    /// the defaults but for `more_config`. Throws std::runtime_error.
+    server_process(std::filesystem::path const& program, std::filesystem::path const& parent, client_key const& key,
+                   std::string const& more_config = {});
     /// Ends it (SIGTERM, after 15 s SIGKILL) and removes its home.
     ~server_process();
     server_process(server_process const&) = delete;
@@ -27,6 +28,9 @@ public:
     pid_t pid() const noexcept { return pid_; }
     /// Resident bytes of its own (without what it shares with other processes).
     std::uint64_t memory_bytes() const;
+    /// The most that was resident since its start or `forget_peak`, shared pages too.
+    std::uint64_t peak_memory_bytes() const;
+    void forget_peak();
     /// User and system time since its start.
     std::chrono::duration<double> cpu_time() const;
     /// SIGTERM, and waits. Throws unless it ends by itself with status 0.
