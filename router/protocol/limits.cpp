@@ -73,6 +73,8 @@ constexpr std::array fields{
     limit_field{"store_queue_bytes", &limits::store_queue_bytes, 1 * mib, 16 * gib, "bytes handed to the store and not yet committed"},
     limit_field{"tail_bytes", &limits::tail_bytes, 64 * kib, 16 * gib, "bytes of the newest messages of one stream kept in memory"},
 
+    limit_field{"mirror_sync_ms", &limits::mirror_sync_ms, 0, 30 * day, "milliseconds for which retention spares a message of a mirrored stream once it was found in JetStream"},
+
     limit_field{"idle_ms", &limits::idle_ms, 1 * second, 1 * day, "silence after which a client that asked for keepalive is dropped, milliseconds"},
     limit_field{"drain_ms", &limits::drain_ms, 0, 10 * 60 * second, "from SIGTERM to exit at most, milliseconds"},
     limit_field{"bye_ms", &limits::bye_ms, 10, 60 * second, "from `bye` to disconnect at most, milliseconds"},

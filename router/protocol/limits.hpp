@@ -67,6 +67,8 @@ struct limits {
     std::uint64_t stream_subjects = 64;  // patterns of one stream
     std::uint64_t store_queue_bytes = 64 * 1024 * 1024;  // appends handed to the store and not committed
     std::uint64_t tail_bytes = 16 * 1024 * 1024;         // newest rows of one stream kept in memory for its consumers
+    // Migration.
+    std::uint64_t mirror_sync_ms = 600'000;  // a row stays for so long after it was found in JetStream, which may lose its newest
     // Time.
     std::uint64_t idle_ms = 90'000;   // a client that asked for `keepalive`
     std::uint64_t drain_ms = 10'000;  // SIGTERM to exit

@@ -12,22 +12,29 @@
 namespace kedge {
 
 /// Gathers the events of one batch. Rows of a stream share one `rows_arrived`, at the place of the first of them; a failed
-/// append closes it, so that a stream's events stay in the order of its appends.
+/// append closes it, and so does the answer to an import that brought rows, so that a stream's events stay in the order of its requests.
 class batch_events {
 public:
     explicit batch_events(std::vector<store_event::any>& out) : out_{out} {}
 
-    void arrived(stream_id stream, row stored, token origin)
+    void arrived(stream_id stream, row stored, token origin) { arrived(stream, {std::move(stored), origin}); }
+    void arrived(stream_id stream, store_event::rows_arrived::arrival arrival)
     {
         auto const [at, fresh] = open_.try_emplace(stream, out_.size());
         if (fresh)
             out_.push_back(store_event::rows_arrived{stream, {}});
-        std::get<store_event::rows_arrived>(out_[at->second]).rows.push_back({std::move(stored), origin});
+        std::get<store_event::rows_arrived>(out_[at->second]).rows.push_back(std::move(arrival));
     }
     void append_failed(store_request::append const& request, failure why)
     {
         open_.erase(request.stream);
         out_.push_back(store_event::append_failed{request.request, request.stream, std::move(why)});
+    }
+    void imported(store_event::imported answer)
+    {
+        if (std::ranges::find(answer.outcomes, store_event::imported::outcome::inserted) != answer.outcomes.end())
+            open_.erase(answer.stream);
+        out_.push_back(std::move(answer));
     }
     /// `request` = none: nobody waits for the answer.
     void done(token request)
@@ -87,6 +94,25 @@ message_seq first_of(op::start_position const& start, stream_state const& stream
     return stream.last + 1;
 }
 
+/// A copy of a row that the log has not, the highest of them; 0: there is none.
+inline message_seq lacking(store_request::import_messages const& request, message_seq last)
+{
+    message_seq highest = 0;
+    for (auto const& item : request.items)
+        if (item.copy_of > last)
+            highest = std::max(highest, item.copy_of);
+    return highest;
+}
+inline bool out_of_numbers(store_request::import_messages const& request, message_seq last)
+{
+    return message_seq_max - last < request.items.size() || (!request.items.empty() && request.items.back().place > jet_place_max);
+}
+/// As events tell it: without what only the one who wrote it can read.
+inline mirror_state brief(mirror_state const& of)
+{
+    return {of.stream, of.start, of.checkpoint, of.stamp, of.generation, of.floor, of.waiting_rows, of.waiting_bytes, of.keep, {}, {}};
+}
+
 /// Whether the two differ only in what `edit_consumer` may change.
 inline bool same_consumer(consumer_config const& a, consumer_config const& b)
 {
@@ -99,6 +125,11 @@ inline failure unknown_stream() { return {error_code::unknown_stream, "there is 
 inline failure unknown_consumer() { return {error_code::unknown_consumer, "there is no such consumer"}; }
 inline failure full() { return {error_code::store_full, "the disk is full: the message was not stored"}; }
 inline failure out_of_seqs() { return {error_code::store_full, "the stream has given out its last sequence number"}; }
+inline failure no_mirror(std::string const& stream) { return {error_code::bad_request, "the stream " + stream + " is not mirrored"}; }
+inline failure mirrored(std::string const& stream)
+{
+    return {error_code::bad_request, "the stream " + stream + " is mirrored: a purge would make its two copies different"};
+}
 inline failure stream_exists(std::string const& name) { return {error_code::exists, "a stream named " + name + " exists"}; }
 inline failure consumer_exists(std::string const& name)
 {

@@ -24,17 +24,29 @@ void memory_store::batch_run::operator()(store_request::append const& request)
         store_.gate_.failed(request, why);
         return events_.append_failed(request, why);
     }
-    row stored{++state.last, std::max(state.last_ms, request.time_ms), request.sender, request.message, request.recipients};
-    state.last_ms = stored.time_ms;
-    ++state.messages;
-    state.bytes += bytes;
-    to->rows.push_back(stored);
-    to->subjects_checked = false;
     if (request.recipients != nullptr)
         for (auto const user : users_of(request.recipients->view())) {
             auto& mail = disk_.mail[std::string{user}];
             mail = {std::string{user}, mail.messages + 1, mail.bytes + bytes};
         }
+    auto stored = add(*to, request);
+    if (auto* const copy = store_.mirror_of(request.stream); copy != nullptr && stored.seq >= copy->state.start) {
+        ++copy->state.waiting_rows;
+        copy->state.waiting_bytes += bytes;
+    }
+    events_.arrived(request.stream, std::move(stored), request.request);
+}
+
+row memory_store::batch_run::add(stream& to, store_request::append const& request)
+{
+    auto& state = to.state;
+    auto const bytes = row_bytes(*request.message);
+    row stored{++state.last, std::max(state.last_ms, request.time_ms), request.sender, request.message, request.recipients};
+    state.last_ms = stored.time_ms;
+    ++state.messages;
+    state.bytes += bytes;
+    to.rows.push_back(stored);
+    to.subjects_checked = false;
     if (auto const owner = std::string{usage_owner(state.config, request.sender->view())}; !owner.empty()) {
         auto& usage = disk_.usage[owner];
         usage = {owner, usage.messages + 1, usage.bytes + bytes};
@@ -42,14 +54,14 @@ void memory_store::batch_run::operator()(store_request::append const& request)
     if (request.named) {
         auto const sender = std::string{request.sender->view()};
         if (auto const id = request.message->id(); !id.empty())
-            disk_.ids.push_back({sender, std::string{id}, request.stream, stored.seq, request.digest, request.time_ms});
+            disk_.ids.push_back({sender, std::string{id}, state.id, stored.seq, request.digest, request.time_ms});
         if (request.n != 0) {
-            auto& highest = disk_.nodes[sender].last[request.stream];
+            auto& highest = disk_.nodes[sender].last[state.id];
             if (request.n > highest.n)
-                highest = {request.stream, request.n, stored.seq};
+                highest = {state.id, request.n, stored.seq};
         }
     }
-    events_.arrived(request.stream, std::move(stored), request.request);
+    return stored;
 }
 
 void memory_store::batch_run::operator()(store_request::create_stream const& request)
@@ -83,6 +95,8 @@ void memory_store::batch_run::operator()(store_request::remove_stream const& req
         return events_.failed(request.request, store_failure::unknown_stream());
     store_.remove_rows(*removed, [](row const&) { return true; });
     disk_.streams.erase(request.stream);
+    disk_.mirrors.erase(request.stream);
+    store_.marks_.erase(request.stream);
     std::erase_if(disk_.consumers, [&](auto const& c) { return c.second.state.config.stream == request.stream; });
     std::erase_if(disk_.ids, [&](auto const& entry) { return entry.stream == request.stream; });
     for (auto& [name, node] : disk_.nodes)
@@ -134,6 +148,8 @@ void memory_store::batch_run::operator()(store_request::purge const& request)
     auto const* const of = find(request.stream);
     if (of == nullptr)
         return events_.failed(request.request, store_failure::unknown_stream());
+    if (store_.mirror_of(request.stream) != nullptr)
+        return events_.failed(request.request, store_failure::mirrored(of->state.config.name));
     store_.purges_.emplace_back(request, 0);
     auto& up_to = store_.purges_.back().first.up_to;
     up_to = up_to == 0 ? of->state.last : std::min(up_to, of->state.last);

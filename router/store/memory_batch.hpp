@@ -36,6 +36,9 @@ public:
     void operator()(store_request::take_back const&);
 
 private:
+    /// Stores the row, its id and its number; of a request that is sound.
+    row add(stream&, store_request::append const&);
+    store_event::imported::outcome import(stream&, mirror&, store_request::import_messages::item const&);
     stream* find(stream_id);
     consumer* find(consumer_id);
     row const* find_row(stream_id, consumer const*, message_seq);

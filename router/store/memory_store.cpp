@@ -16,8 +16,8 @@ constexpr std::size_t trim_rows_max = 1000;  // of one stream in one call of `ma
 
 }  // namespace
 
-memory_store::memory_store(limits const& bounds, std::string incarnation)
-    : limits_{bounds}, incarnation_{std::move(incarnation)}
+memory_store::memory_store(limits const& bounds, std::string incarnation, std::string secret)
+    : limits_{bounds}, incarnation_{std::move(incarnation)}, secret_{std::move(secret)}
 {
 }
 
@@ -36,7 +36,19 @@ void memory_store::crash()
     backups_due_.clear();
     purges_.clear();
     usage_due_.clear();
+    marks_.clear();
     fault_ = fault::none;
+}
+
+bool memory_store::restore(std::string const& path, std::string incarnation)
+{
+    auto const at = backups_.find(path);
+    if (at == backups_.end())
+        return false;
+    after_crash_ = at->second;
+    crash();
+    incarnation_ = std::move(incarnation);
+    return true;
 }
 
 memory_store::fault memory_store::next_fault()
@@ -62,6 +74,7 @@ store_contents memory_store::load(std::uint64_t now_ms)
     }
     store_contents all;
     all.incarnation = incarnation_;
+    all.secret = secret_;
     for (auto const& [id, s] : disk_.streams)
         all.streams.push_back(s.state);
     for (auto const& [id, c] : disk_.consumers) {
@@ -78,6 +91,8 @@ store_contents memory_store::load(std::uint64_t now_ms)
         all.mail.push_back(mail);
     for (auto const& [user, usage] : disk_.usage)
         all.usage.push_back(usage);
+    for (auto const& [id, m] : disk_.mirrors)
+        all.mirrors.push_back(m.state);
     all.ids = dedupe_window({disk_.ids.rbegin(), disk_.ids.rend()}, limits_, now_ms);
     return all;
 }
@@ -165,6 +180,8 @@ void memory_store::count_out(stream& of, row const& gone)
     auto const bytes = row_bytes(*gone.message);
     --of.state.messages;
     of.state.bytes -= bytes;
+    if (auto* const copy = mirror_of(of.state.id))
+        count_out(*copy, gone);
     auto const owner = usage_owner(of.state.config, gone.sender->view());
     if (auto const at = disk_.usage.find(owner); at != disk_.usage.end()) {
         usage_due_.insert(at->first);
@@ -185,21 +202,24 @@ void memory_store::remove_rows(stream& of, std::function<bool(row const&)> const
     of.state.first = of.rows.empty() ? of.state.last + 1 : of.rows.front().seq;
 }
 
-void memory_store::drop_older_of_subjects(stream& of)
+void memory_store::drop_older_of_subjects(stream& of, message_seq may_go)
 {
     auto const most = of.state.config.max_msgs_per_subject;
     if (most == 0 || of.subjects_checked)
         return;
     std::map<std::string, std::uint64_t, std::less<>> too_many;  // of its own: the messages go meanwhile
     for (auto const& stored : of.rows)
-        ++too_many[std::string{stored.message->subject()}];
+        if (stored.seq <= may_go)
+            ++too_many[std::string{stored.message->subject()}];
     for (auto& [subject, rows] : too_many)
         rows -= std::min(rows, most);
     remove_rows(of, [&](row const& stored) {  // the oldest come first
+        if (stored.seq > may_go)
+            return false;
         auto& rows = too_many.find(stored.message->subject())->second;
         return rows != 0 && rows-- != 0;
     });
-    of.subjects_checked = true;
+    of.subjects_checked = may_go >= of.state.last;
 }
 
 bool memory_store::trim(stream& of, std::uint64_t now_ms, std::vector<store_event::any>& out)
@@ -207,11 +227,12 @@ bool memory_store::trim(stream& of, std::uint64_t now_ms, std::vector<store_even
     auto& state = of.state;
     auto const& bounds = state.config;
     auto const before = state.messages;
-    drop_older_of_subjects(of);
+    auto const may_go = may_go_up_to(of, now_ms);
+    drop_older_of_subjects(of, may_go);
     auto const done_below = bounds.keep == retention::interest ? lowest_unfinished(of) : 0;
     auto const goes = [&](row const& oldest) {
-        return overflows(state) || (bounds.max_age_ms != 0 && oldest.time_ms + bounds.max_age_ms <= now_ms)
-            || oldest.seq < done_below;
+        return oldest.seq <= may_go
+            && (overflows(state) || (bounds.max_age_ms != 0 && oldest.time_ms + bounds.max_age_ms <= now_ms) || oldest.seq < done_below);
     };
     std::size_t gone = 0;
     for (; gone < trim_rows_max && !of.rows.empty() && goes(of.rows.front()); ++gone) {

@@ -13,6 +13,7 @@
 
 #include "router/protocol/limits.hpp"
 #include "router/store/batch_events.hpp"
+#include "router/store/floor_marks.hpp"
 #include "router/store/store.hpp"
 
 namespace kedge {
@@ -20,7 +21,7 @@ namespace kedge {
 /// One thread at a time. What it holds is as durable as the object: "committed" means that `crash` does not take it.
 class memory_store final : public message_store, public account_store {
 public:
-    explicit memory_store(limits const& = {}, std::string incarnation = "memory");
+    explicit memory_store(limits const& = {}, std::string incarnation = "memory", std::string secret = std::string(32, 's'));
 
     /// What becomes of a commit.
     enum class fault : unsigned char {
@@ -35,6 +36,9 @@ public:
 
     /// The process dies and starts again: what is left is what was committed. Call `load` next. Faults are disarmed.
     void crash();
+
+    /// Becomes what a backup (`store_request::backup`) holds, as another history; then as after a crash. False: there is no such backup.
+    bool restore(std::string const& path, std::string incarnation);
 
     /// Batches committed since the start.
     std::uint64_t commits() const noexcept { return commits_; }
@@ -78,8 +82,18 @@ private:
         std::uint64_t seen_ms = 0;
         std::map<stream_id, node_state::highest> last;
     };
+    struct mirror {
+        struct placed {
+            jet_place place = 0;
+            std::uint64_t stamp = 0;
+        };
+        mirror_state state;
+        std::map<message_seq, placed> rows;
+        std::map<jet_place, message_seq> places;
+    };
     struct contents_of_disk {
         std::map<stream_id, stream> streams;
+        std::map<stream_id, mirror> mirrors;
         std::map<consumer_id, consumer> consumers;
         std::map<std::string, node> nodes;
         std::map<std::string, mailbox_state, std::less<>> mail;
@@ -101,7 +115,11 @@ private:
     static row const* find_row(stream const&, message_seq);
     void remove_rows(stream&, std::function<bool(row const&)> const& gone);
     void count_out(stream&, row const&);
-    void drop_older_of_subjects(stream&);
+    void drop_older_of_subjects(stream&, message_seq may_go);
+    mirror* mirror_of(stream_id);
+    static void raise_floor(mirror&, stream const&);
+    void count_out(mirror&, row const&);
+    message_seq may_go_up_to(stream const&, std::uint64_t now_ms);
     bool trim(stream&, std::uint64_t now_ms, std::vector<store_event::any>& out);
     bool purge_slice(std::vector<store_event::any>& out);
     void tell_usage(std::vector<store_event::any>& out);
@@ -111,10 +129,12 @@ private:
 
     limits limits_;
     std::string incarnation_;
+    std::string secret_;
     contents_of_disk disk_;
     std::optional<contents_of_disk> after_crash_;  ///< what a crash would show instead, after `fault::stored`
     users usage_due_;  ///< of whom rows went that `maintain` has not told of
     epoch_gate gate_;
+    std::map<stream_id, floor_marks> marks_;
     std::map<std::string, contents_of_disk> backups_;
     std::vector<std::pair<token, std::string>> backups_due_;
     std::deque<std::pair<store_request::purge, std::uint64_t>> purges_;  ///< under way or waiting, and the rows taken so far

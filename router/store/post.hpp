@@ -47,11 +47,12 @@ inline bool takes(std::string_view filter, row const& stored)
     });
 }
 
-/// The user whose stored bytes the row counts in (`usage_state`); empty: nobody's (mail has totals of its own, and the
-/// server's messages are not held against anyone).
+/// The user whose stored bytes the row counts in (`usage_state`); empty: nobody's (mail has totals of its own, and what the server
+/// says or a NATS client publishes is not held against anyone: those senders have no `/`).
 inline std::string_view usage_owner(stream_config const& stream, std::string_view sender)
 {
-    return stream.name == inbox_stream || sender.starts_with('$') ? std::string_view{} : user_part(sender);
+    auto const user = user_part(sender);
+    return stream.name == inbox_stream || user.size() == sender.size() ? std::string_view{} : user;
 }
 
 }  // namespace kedge

@@ -16,6 +16,7 @@ void tables::load()
     mail.forget();
     usage.forget();
     streams.load();
+    mirrors.load(streams);
     consumers.load();
     ids.load();
 }
@@ -43,15 +44,22 @@ void batch_run::operator()(store_request::append const& request)
     if (request.recipients != nullptr)
         for (auto const user : users_of(request.recipients->view()))
             all_.mail.add(user, bytes);
-    auto stored = all_.log.append(*to, request);
+    auto stored = all_.log.append(*to, {request.sender, request.message, request.recipients, request.time_ms, true});
     all_.streams.changed(*to);
-    if (request.named) {
-        if (!request.message->id().empty())
-            all_.ids.remember(request, stored.seq);
-        if (request.n != 0)
-            all_.nodes.raise(request, stored.seq);
-    }
+    if (to->mirror != nullptr)
+        to->mirror->arrived(stored.seq, bytes);
+    if (request.named)
+        remember(request.sender, request.stream, stored.seq, *request.message, request.n, request.digest, request.time_ms);
     events_.arrived(request.stream, std::move(stored), request.request);
+}
+
+void batch_run::remember(bytes_ptr const& sender, stream_id stream, message_seq seq, message const& m, std::uint64_t n,
+                         std::uint64_t digest, std::uint64_t time_ms)
+{
+    if (!m.id().empty())
+        all_.ids.remember({sender->view(), stream, seq, digest, time_ms, m.id()});
+    if (n != 0)
+        all_.nodes.raise(sender, stream, n, seq);
 }
 
 void batch_run::operator()(store_request::create_stream const& request)
@@ -74,8 +82,11 @@ void batch_run::operator()(store_request::edit_stream const& request)
 
 void batch_run::operator()(store_request::remove_stream const& request)
 {
-    if (all_.streams.find(request.stream) == nullptr)
+    auto* const removed = all_.streams.find(request.stream);
+    if (removed == nullptr)
         return events_.failed(request.request, store_failure::unknown_stream());
+    if (removed->mirror != nullptr)
+        all_.mirrors.remove(*removed);
     all_.consumers.remove(request.stream);
     all_.nodes.remove_stream(request.stream);
     all_.streams.remove(request.stream);
@@ -116,6 +127,8 @@ void batch_run::operator()(store_request::purge const& request)
     auto const* const of = all_.streams.find(request.stream);
     if (of == nullptr)
         return events_.failed(request.request, store_failure::unknown_stream());
+    if (of->mirror != nullptr)
+        return events_.failed(request.request, store_failure::mirrored(of->state.config.name));
     later_.purges.push_back({request, of->state.first, 0});
     auto& up_to = later_.purges.back().asked.up_to;
     up_to = up_to == 0 ? of->state.last : std::min(up_to, of->state.last);
@@ -227,6 +240,7 @@ void batch_run::finish()
     all_.mail.save();
     all_.usage.save();
     all_.streams.save();
+    all_.mirrors.save();
     all_.nodes.save();
     all_.ids.save();
 }

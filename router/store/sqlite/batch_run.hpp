@@ -8,6 +8,7 @@
 #include "router/store/sqlite/consumer_table.hpp"
 #include "router/store/sqlite/id_journal.hpp"
 #include "router/store/sqlite/log_table.hpp"
+#include "router/store/sqlite/mirror_table.hpp"
 #include "router/store/sqlite/node_table.hpp"
 #include "router/store/sqlite/stream_table.hpp"
 #include "router/store/sqlite/user_totals.hpp"
@@ -17,7 +18,8 @@ namespace kedge::sqlite {
 /// Everything but accounts.
 struct tables {
     tables(database& on, limits const& bounds)
-        : mail{on, "mailbox"}, usage{on, "usage"}, streams{on}, log{on, usage}, consumers{on, bounds}, nodes{on}, ids{on, bounds}
+        : mail{on, "mailbox"}, usage{on, "usage"}, streams{on}, mirrors{on, bounds}, log{on, usage, mirrors}, consumers{on, bounds},
+          nodes{on}, ids{on, bounds}
     {
     }
     /// Reads what is kept in memory: at start, and after a transaction that did not commit.
@@ -26,6 +28,7 @@ struct tables {
     user_totals mail;
     user_totals usage;
     stream_table streams;
+    mirror_table mirrors;
     log_table log;
     consumer_table consumers;
     node_table nodes;
@@ -81,6 +84,12 @@ public:
     void finish();
 
 private:
+    /// Of a stream that is known and has one; else answers, and both are null.
+    std::pair<stream_entry*, mirror_entry*> mirrored(stream_id, token request);
+    /// What is remembered of a row that a node published: its id, its number.
+    void remember(bytes_ptr const& sender, stream_id, message_seq, message const&, std::uint64_t n, std::uint64_t digest, std::uint64_t time_ms);
+    store_event::imported::outcome import(stream_entry&, store_request::import_messages::item const&);
+
     database& on_;
     tables& all_;
     epoch_gate& gate_;

@@ -89,6 +89,6 @@ private:
 };
 
 /// Kinds of `garbage`: what `id` stands for.
-enum class garbage_kind : int { stream_rows = 0, dead_letters = 1 };
+enum class garbage_kind : int { stream_rows = 0, dead_letters = 1, places = 2 };
 
 }  // namespace kedge::sqlite

@@ -62,6 +62,11 @@ struct text_or_null {
     std::string_view text;
 };
 
+/// A number from 1 that is stored as NULL when it is 0.
+struct number_or_null {
+    std::uint64_t number = 0;
+};
+
 /// A prepared statement. `run` for writes, `query` for rows. What is bound must live until `run` returns or the query dies.
 class statement {
 public:
@@ -141,6 +146,10 @@ private:
     int bind_one(int at, blob_or_null value)
     {
         return value.bytes.empty() ? sqlite3_bind_null(handle_, at) : bind_one(at, blob{value.bytes});
+    }
+    int bind_one(int at, number_or_null value)
+    {
+        return value.number == 0 ? sqlite3_bind_null(handle_, at) : bind_one(at, value.number);
     }
     int bind_one(int at, blob value)
     {

@@ -140,11 +140,6 @@ std::vector<remembered_id> id_journal::window(std::uint64_t now_ms, std::functio
     return dedupe_window(std::move(newest_first), limits_, now_ms);
 }
 
-void id_journal::remember(store_request::append const& request, message_seq seq)
-{
-    gathered_.add({request.sender->view(), request.stream, seq, request.digest, request.time_ms, request.message->id()});
-}
-
 void id_journal::forget_sender(std::string_view name)
 {
     gathered_.add({name, stream_id{}, 0, 0, 0, {}});

@@ -40,7 +40,7 @@ public:
     std::vector<remembered_id> window(std::uint64_t now_ms, std::function<bool(stream_id)> const& known);
 
     /// Gathers an entry for `save`.
-    void remember(store_request::append const&, message_seq);
+    void remember(record const& entry) { gathered_.add(entry); }
     /// All that was remembered of the sender up to here is void.
     void forget_sender(std::string_view name);
     /// Appends what was gathered, once a transaction.

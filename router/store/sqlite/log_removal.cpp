@@ -17,9 +17,11 @@ constexpr std::int64_t removed_slice_rows = 1000;
 
 }  // namespace
 
-void log_table::count_out(stream_entry& entry, std::uint64_t bytes, name_id sender)
+void log_table::count_out(stream_entry& entry, message_seq seq, std::uint64_t bytes, name_id sender)
 {
     auto& state = entry.state;
+    if (entry.mirror != nullptr)
+        mirrors_.leaves(*entry.mirror, seq, bytes);
     state.bytes -= std::min(state.bytes, bytes);
     --state.messages;
     auto const held = senders_.text(sender);
@@ -31,6 +33,10 @@ void log_table::remove_front(stream_entry& entry, message_seq from)
 {
     auto const& state = entry.state;
     delete_.run(row_key(state.id, from), row_key(state.id, state.first - 1));
+    if (entry.mirror != nullptr) {
+        mirrors_.left(*entry.mirror, from, state.first - 1);
+        mirror_table::left_up_to(*entry.mirror, state.first - 1);
+    }
     entry.oldest_ms.reset();
     if (entry.newest < state.first)
         entry.newest = 0;
@@ -55,9 +61,11 @@ std::uint64_t log_table::remove(stream_entry& entry, std::vector<message_seq> co
             else
                 for (auto const inbox : recipients_.inboxes(state.id, recipients))
                     indexed.emplace_back(inbox, seq);
-            count_out(entry, rows.number(2) + row_bytes_fixed, static_cast<name_id>(rows.integer(3)));
+            count_out(entry, seq, rows.number(2) + row_bytes_fixed, static_cast<name_id>(rows.integer(3)));
         }
         delete_.run(row_key(state.id, seq), row_key(state.id, seq));
+        if (entry.mirror != nullptr)
+            mirrors_.left(*entry.mirror, seq, seq);
         ++gone;
     }
     if (gone == 0)
@@ -124,13 +132,14 @@ std::uint64_t log_table::drop_older_of_subjects(stream_entry& entry, trim_slice&
     if (slice.used_up() || !has_uncounted(entry))
         return 0;
     auto const& state = entry.state;
+    auto const end = may_go_up_to(entry);
     auto next = std::max(entry.counted + 1, state.first);
     std::map<name_id, std::vector<message_seq>> met;
     {
-        auto rows = open_.query(row_key(state.id, next), row_key(state.id, state.last));
+        auto rows = open_.query(row_key(state.id, next), row_key(state.id, end));
         while (true) {
             if (!rows.next()) {
-                next = state.last + 1;
+                next = end + 1;
                 break;
             }
             next = seq_of(rows.integer(0));

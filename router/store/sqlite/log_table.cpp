@@ -30,10 +30,12 @@ void sort_once(std::vector<message_seq>& seqs)
 constexpr char const* row_columns =
     "SELECT id, subject, sender, time_ms, message_id, reply_to, headers, body, recipients FROM log WHERE id ";
 
-/// Size as `row_bytes` counts it without its fixed part, and sender.
-constexpr char const* size_columns =
-    "coalesce(length(CAST(message_id AS BLOB)), 0) + coalesce(length(CAST(reply_to AS BLOB)), 0)"
-    " + coalesce(length(CAST(headers AS BLOB)), 0) + length(body), sender";
+// Size as `row_bytes` counts it without its fixed part; and with the sender.
+#define KEDGE_ROW_SIZE                                                                            \
+    "coalesce(length(CAST(message_id AS BLOB)), 0) + coalesce(length(CAST(reply_to AS BLOB)), 0)" \
+    " + coalesce(length(CAST(headers AS BLOB)), 0) + length(body)"
+constexpr char const* size_expression = KEDGE_ROW_SIZE;
+constexpr char const* size_columns = KEDGE_ROW_SIZE ", sender";
 
 }  // namespace
 
@@ -94,9 +96,10 @@ private:
     std::unordered_map<name_id, bool> known_;
 };
 
-log_table::log_table(database& on, user_totals& usage)
+log_table::log_table(database& on, user_totals& usage, mirror_table& mirrors)
     : on_{on},
       usage_{usage},
+      mirrors_{mirrors},
       subjects_{on, "subject"},
       senders_{on, "sender"},
       recipients_{subjects_},
@@ -107,6 +110,8 @@ log_table::log_table(database& on, user_totals& usage)
       time_{on, "SELECT time_ms FROM log WHERE id = ?"},
       newest_{on, "SELECT id FROM log WHERE id BETWEEN ? AND ? ORDER BY id DESC LIMIT 1"},
       sizes_{on, {"SELECT id, time_ms, ", size_columns, " FROM log WHERE id BETWEEN ? AND ? ORDER BY id"}},
+      one_size_{on, {"SELECT ", size_columns, " FROM log WHERE id = ?"}},
+      totals_{on, {"SELECT count(*), coalesce(sum(", size_expression, "), 0) FROM log WHERE id BETWEEN ? AND ?"}},
       delete_{on, "DELETE FROM log WHERE id BETWEEN ? AND ?"},
       open_{on, "SELECT id, subject, recipients FROM log WHERE id BETWEEN ? AND ? ORDER BY id"},
       facts_{on, {"SELECT subject, recipients, ", size_columns, " FROM log WHERE id = ?"}},
@@ -125,7 +130,7 @@ log_table::log_table(database& on, user_totals& usage)
 {
 }
 
-row log_table::append(stream_entry& entry, store_request::append const& request)
+row log_table::append(stream_entry& entry, new_row const& request)
 {
     auto& state = entry.state;
     if (entry.open_segment.empty())
@@ -154,10 +159,11 @@ row log_table::append(stream_entry& entry, store_request::append const& request)
         for (auto const inbox : numbers.inboxes)
             entry.open_posts[inbox].push_back(static_cast<std::uint16_t>(offset));
     }
-    insert_.run(row_key(state.id, seq), subject, last_sender_id_, stored.time_ms, entry.oseq + 1, text_or_null{m.id()},
+    insert_.run(row_key(state.id, seq), subject, last_sender_id_, stored.time_ms, number_or_null{request.born ? entry.oseq + 1 : 0}, text_or_null{m.id()},
                 text_or_null{m.reply_to()}, text_or_null{m.headers()}, blob{m.body()}, blob_or_null{recipients});
 
-    ++entry.oseq;
+    if (request.born)
+        ++entry.oseq;
     if (state.messages == 0) {
         entry.oldest_ms = stored.time_ms;
         state.first = seq;
@@ -371,6 +377,32 @@ std::size_t log_table::candidates(stream_entry& entry, std::uint64_t segment, fi
     }
     sort_once(found);
     return looked;
+}
+
+std::optional<std::uint64_t> log_table::bytes_of(stream_entry const& entry, message_seq seq)
+{
+    auto rows = one_size_.query(row_key(entry.state.id, seq));
+    if (!rows.next())
+        return std::nullopt;
+    return rows.number(0) + row_bytes_fixed;
+}
+
+mirror_table::count log_table::count_from(stream_entry const& entry, message_seq from)
+{
+    auto const& state = entry.state;
+    auto const between = [&](message_seq first, message_seq last) {
+        mirror_table::count found;
+        if (first > last)
+            return found;
+        auto rows = totals_.query(row_key(state.id, first), row_key(state.id, last));
+        if (rows.next())
+            found = {rows.number(0), rows.number(1) + rows.number(0) * row_bytes_fixed};
+        return found;
+    };
+    if (from > state.first && state.last - std::min(from, state.last) < from - state.first)
+        return between(from, state.last);
+    auto const below = between(state.first, from - 1);
+    return {state.messages - below.rows, state.bytes - below.bytes};
 }
 
 std::uint64_t log_table::time_of(stream_entry const& entry, message_seq seq)

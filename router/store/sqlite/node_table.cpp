@@ -50,15 +50,15 @@ void node_table::remove_stream(stream_id stream)
     remove_stream_.run(static_cast<std::uint32_t>(stream));
 }
 
-void node_table::raise(store_request::append const& request, message_seq seq)
+void node_table::raise(bytes_ptr const& sender, stream_id stream, std::uint64_t n, message_seq seq)
 {
-    if (last_ == nullptr || last_sender_ != request.sender || last_->stream != request.stream) {
-        last_ = &raised_[{std::string{request.sender->view()}, request.stream}];
-        last_->stream = request.stream;
-        last_sender_ = request.sender;
+    if (last_ == nullptr || last_sender_ != sender || last_->stream != stream) {
+        last_ = &raised_[{std::string{sender->view()}, stream}];
+        last_->stream = stream;
+        last_sender_ = sender;
     }
-    if (request.n > last_->n) {
-        last_->n = request.n;
+    if (n > last_->n) {
+        last_->n = n;
         last_->seq = seq;
     }
 }

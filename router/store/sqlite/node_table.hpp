@@ -21,7 +21,7 @@ public:
     void remove_stream(stream_id);
 
     /// Gathers a publish with `n` for `save`: a batch writes only the highest.
-    void raise(store_request::append const&, message_seq);
+    void raise(bytes_ptr const& sender, stream_id, std::uint64_t n, message_seq);
     void save();
     /// Drops what was gathered: the transaction did not commit.
     void forget();

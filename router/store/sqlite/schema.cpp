@@ -153,7 +153,24 @@ CREATE TABLE audit (
     args TEXT NOT NULL, outcome TEXT NOT NULL);
 )sql";
 
-constexpr std::array steps{first_schema, second_schema};
+/// Copies of streams in JetStream.
+constexpr char const* third_schema = R"sql(
+CREATE TABLE mirror (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    stream INTEGER NOT NULL UNIQUE,
+    start INTEGER NOT NULL,
+    checkpoint INTEGER NOT NULL,
+    stamp INTEGER NOT NULL,
+    generation INTEGER NOT NULL,
+    floor INTEGER NOT NULL,
+    waiting_rows INTEGER NOT NULL,
+    waiting_bytes INTEGER NOT NULL,
+    keep INTEGER NOT NULL);
+CREATE TABLE mirror_note (mirror INTEGER NOT NULL, kind INTEGER NOT NULL, text TEXT NOT NULL, PRIMARY KEY (mirror, kind)) WITHOUT ROWID;
+CREATE TABLE placed (key INTEGER PRIMARY KEY, place INTEGER NOT NULL UNIQUE, stamp INTEGER NOT NULL);
+)sql";
+
+constexpr std::array steps{first_schema, second_schema, third_schema};
 static_assert(steps.size() == store_format::version);
 
 std::string random_name()
@@ -163,6 +180,15 @@ std::string random_name()
     for (int i = 0; i < 16; ++i)
         name += "0123456789abcdef"[source() % 16];
     return name;
+}
+
+/// From the system, as a key must be.
+std::string random_secret()
+{
+    std::string bytes(secret_bytes, '\0');
+    if (::getentropy(bytes.data(), bytes.size()) != 0)
+        throw std::runtime_error{std::string{"the system gives no random bytes: "} + std::strerror(errno)};
+    return bytes;
 }
 
 /// SQLite would create the file with the umask's rights, and would not sync the folder that names it.
@@ -239,6 +265,12 @@ try {
     if (on.number("SELECT count(*) FROM meta WHERE key = 'incarnation'") == 0) {
         statement insert{on, "INSERT INTO meta VALUES ('incarnation', ?)"};
         insert.run(random_name());
+    }
+    // Unlike it this one goes along with a backup: what it signed must be known again.
+    if (on.number("SELECT count(*) FROM meta WHERE key = 'secret'") == 0) {
+        statement insert{on, "INSERT INTO meta VALUES ('secret', ?)"};
+        auto const secret = random_secret();
+        insert.run(blob{secret});
     }
     return opened;
 } catch (error const& failed) {

@@ -11,6 +11,7 @@
 
 namespace kedge::sqlite {
 
+inline constexpr std::size_t secret_bytes = 32;  ///< of `meta`'s `secret`
 inline constexpr std::int64_t application_id = store_format::application_id;
 
 /// Steps of the schema, oldest first; step i brings version i to i + 1. Append only: what was released never changes.
@@ -20,7 +21,7 @@ std::span<char const* const> schema_steps() noexcept;
 /// newer than that.
 void upgrade(database&, std::span<char const* const> steps);
 
-/// Opens or creates the file, sets the connection up, upgrades, and makes sure that there is an `incarnation`. Throws
+/// Opens or creates the file, sets the connection up, upgrades, and makes sure that there are an `incarnation` and a `secret`. Throws
 /// std::runtime_error with a sentence that names the file.
 std::unique_ptr<database> open_database(std::string const& path);
 

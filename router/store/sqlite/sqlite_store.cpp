@@ -61,6 +61,7 @@ store_contents sqlite_store::load(std::uint64_t now_ms)
     impl_->in_transaction([&] { return impl_->see_to_inbox(); });
     store_contents found;
     found.incarnation = impl_->on->text("SELECT value FROM meta WHERE key = 'incarnation'");
+    found.secret = impl_->on->text("SELECT value FROM meta WHERE key = 'secret'");
     for (auto const& [id, entry] : all.streams.all()) {
         // Bounded in time: the newest pages are those that a failing disk or a torn copy leaves behind.
         all.log.check_newest(entry);
@@ -68,6 +69,7 @@ store_contents sqlite_store::load(std::uint64_t now_ms)
     }
     found.consumers = all.consumers.states();
     found.nodes = all.nodes.states();
+    found.mirrors = all.mirrors.states();
     for (auto const& total : all.mail.all())
         found.mail.push_back({total.user, total.messages, total.bytes});
     for (auto const& total : all.usage.all())
@@ -137,7 +139,8 @@ void sqlite_store::execute(std::vector<store_request::any> batch, std::vector<st
                     if (auto const* const gone = std::get_if<store_request::remove_stream>(&request)) {
                         impl_->gate.forget(gone->stream);
                         impl_->has_garbage = true;
-                    } else if (std::holds_alternative<store_request::remove_consumer>(request)) {
+                    } else if (std::holds_alternative<store_request::remove_consumer>(request)
+                               || std::holds_alternative<store_request::remove_mirror>(request)) {
                         impl_->has_garbage = true;
                     }
                 }

@@ -71,6 +71,7 @@ struct sqlite_store::impl {
     bool wants_trim(sqlite::stream_entry&, std::uint64_t now_ms);
     bool see_to_inbox();
     bool collect_garbage();
+    bool raise_floors();
     bool housekeeping(std::uint64_t now_ms, std::vector<store_event::any>& out);
     void checkpoint();
     bool back_up(std::vector<store_event::any>& out);

@@ -26,7 +26,7 @@ bool sqlite_store::impl::wants_trim(sqlite::stream_entry& entry, std::uint64_t n
 {
     auto const& state = entry.state;
     auto const& config = state.config;
-    if (state.messages == 0)
+    if (state.messages == 0 || state.first > sqlite::log_table::may_go_up_to(entry))
         return false;
     if (overflows(state))
         return true;
@@ -46,8 +46,10 @@ void sqlite_store::impl::trim(sqlite::stream_entry& entry, std::uint64_t now_ms,
     auto const& config = state.config;
     // An interest stream without a consumer: 0, nobody is done with anything, and only the limits take rows.
     auto const done_below = config.keep == retention::interest ? all.consumers.lowest_unfinished(state.id) : 0;
+    auto const may_go = sqlite::log_table::may_go_up_to(entry);
     auto const gone = all.log.trim(entry, slice, [&](message_seq seq, std::uint64_t time_ms) {
-        return overflows(state) || (config.max_age_ms != 0 && time_ms + config.max_age_ms <= now_ms) || seq < done_below;
+        return seq <= may_go
+            && (overflows(state) || (config.max_age_ms != 0 && time_ms + config.max_age_ms <= now_ms) || seq < done_below);
     });
     if (gone != 0)
         trimmed(entry, events);
@@ -95,6 +97,7 @@ bool sqlite_store::impl::purge(std::vector<store_event::any>& out)
         if (gone != 0)
             trimmed(*entry, events);
         all.streams.save();
+        all.mirrors.save();
         tell_usage(events);
         return false;
     });
@@ -136,6 +139,7 @@ bool sqlite_store::impl::retain(std::uint64_t now_ms, std::vector<store_event::a
             trimmed_last = at->first;
         }
         all.streams.save();
+        all.mirrors.save();
         tell_usage(events);
         return slice.used_up();
     });
@@ -160,15 +164,32 @@ bool sqlite_store::impl::collect_garbage()
     switch (kind) {
     case sqlite::garbage_kind::stream_rows: more = all.log.remove_slice(stream_id{static_cast<std::uint32_t>(id)}); break;
     case sqlite::garbage_kind::dead_letters: more = all.consumers.remove_slice(id); break;
+    case sqlite::garbage_kind::places: more = all.mirrors.remove_slice(id); break;
     }
     if (!more)
         no_garbage.run(static_cast<int>(kind), id);
     return true;
 }
 
+/// Imports raise the floor of their stream; this is for what one of them could not pass in its slice.
+bool sqlite_store::impl::raise_floors()
+{
+    if (all.mirrors.behind() == nullptr)
+        return false;
+    return in_transaction([&] {
+        auto* const of = all.mirrors.behind();
+        if (auto* const entry = all.streams.find(of->state.stream))
+            all.mirrors.raise_floor(*of, entry->state.last);
+        all.mirrors.save();
+        return all.mirrors.behind() != nullptr;
+    });
+}
+
 bool sqlite_store::impl::housekeeping(std::uint64_t now_ms, std::vector<store_event::any>& out)
 {
-    bool more = retain(now_ms, out);
+    bool more = raise_floors();
+    all.mirrors.note_floors(now_ms);
+    more = retain(now_ms, out) || more;
     more = purge(out) || more;
     if (has_garbage) {
         std::vector<store_event::any> events;

@@ -14,6 +14,8 @@
 
 namespace kedge::sqlite {
 
+struct mirror_entry;  // mirror_table.hpp
+
 struct stream_entry {
     stream_state state;
     std::uint64_t oseq = 0;  ///< highest given to a row that was born here
@@ -28,6 +30,7 @@ struct stream_entry {
     std::optional<std::uint64_t> oldest_ms;  ///< time of the row `first`, once it was asked for
     std::uint64_t names_checked = 0;         ///< first segment when unused names were last dropped
     bool changed = false;                    ///< in this transaction
+    mirror_entry* mirror = nullptr;          ///< if the stream has one
 };
 
 class stream_table {

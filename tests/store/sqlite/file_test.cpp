@@ -94,7 +94,7 @@ TEST_CASE("what is not a sound database of ours is refused with a sentence that 
     {
         CHECK(refusal(path).empty());
         run_sql(path, "PRAGMA user_version=99");
-        CHECK(refusal(path).find("it has schema version 99, and this program knows up to 2") != std::string::npos);
+        CHECK(refusal(path).find("it has schema version 99, and this program knows up to 3") != std::string::npos);
     }
     SECTION("in use")
     {
