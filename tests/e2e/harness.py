@@ -93,6 +93,7 @@ class Server:
         self.arguments = list(arguments)
         self.process = None
         self.fault_point = None  # a label of the migration: kill -9 of itself there
+        self.extra_environment = {}
         self.log_path = scratch("kedged.log")
         self.known_hosts = scratch("known_hosts")
         self._config_path = scratch("kedged.toml")
@@ -124,8 +125,9 @@ class Server:
         """No `~/.ssh` of whoever runs the tests."""
         return dict(os.environ, HOME=_scratch)
 
-    def _faulty(self):
-        return dict(self.environment(), **({"KEDGE_FAULT_POINT": self.fault_point} if self.fault_point else {}))
+    def _own_environment(self):
+        return dict(self.environment(), **self.extra_environment,
+                    **({"KEDGE_FAULT_POINT": self.fault_point} if self.fault_point else {}))
 
     def start(self):
         self.launch()
@@ -139,7 +141,7 @@ class Server:
             log.write(b"--- start\n")
             log.flush()
             self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log,
-                                            env=self._faulty(), start_new_session=True,
+                                            env=self._own_environment(), start_new_session=True,
                                             preexec_fn=self._before_exec if self._ignore_file_size_signal else None)
         self._ready = threading.Event()
         self._stdout = []

@@ -11,8 +11,9 @@ from history import _may_double
 Copy = collections.namedtuple("Copy", "place publisher number row")
 Copy.__doc__ = "A message of the JetStream stream in the end; `row`: it bears a Kedge-Row that begins with \"r\"."
 
-Sample = collections.namedtuple("Sample", "time state authority epoch")
-Sample.__doc__ = "What `migrate status` said, at any time."
+Sample = collections.namedtuple("Sample", "time state authority epoch alone broken", defaults=(False, None))
+Sample.__doc__ = """What `migrate status` said, at any time. `alone`: kedged has just come back and no command is under way. `broken`: why,
+if it said so."""
 
 Inspection = collections.namedtuple("Inspection", "what status floor last zero jet")
 Inspection.__doc__ = """The copy looked at right after a status: `zero` = the status said that nothing lags, `jet` = set of (publisher,
@@ -125,7 +126,10 @@ def _no_echo(h):
 
 
 def _legal(h):
-    return [f"I7 there is no state {sample.state}" for sample in h.samples if sample.state not in STATES]
+    return ([f"I7 there is no state {sample.state}" for sample in h.samples if sample.state not in STATES]
+            + [f"I7 {sample.state} after a restart, and nobody asked for it" for sample in h.samples
+               if sample.alone and sample.state in ("SWITCHING", "REVERSING")]
+            + [f"I7 it could not go on by itself: {sample.broken}" for sample in h.samples if sample.broken])
 
 
 def _waits(h):

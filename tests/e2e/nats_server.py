@@ -24,7 +24,7 @@ class NatsServer:
     """`config` is added to the server's configuration, `limits` (max_file, …) to its jetstream block; None = no JetStream.
     Starts on the thread that makes it, and dies with that thread: the test's."""
 
-    def __init__(self, config="", limits="", jetstream=True, max_payload=None):
+    def __init__(self, config="", limits="", jetstream=True, max_payload=2 * 1024 * 1024):
         self.directory = scratch("jetstream")
         self.port = -1
         self.process = None
@@ -45,7 +45,7 @@ class NatsServer:
         ports = scratch("ports")
         os.makedirs(ports)
         block = f'jetstream {{ store_dir: "{self.directory}"\n{self.limits}\n}}' if self.jetstream else ""
-        size = f"max_payload: {self.max_payload}" if self.max_payload else ""
+        size = f"max_payload: {self.max_payload}"
         with open(self._config_path, "w", encoding="utf-8") as file:
             file.write(f'listen: "127.0.0.1:{self.port}"\nports_file_dir: "{ports}"\n{size}\n{block}\n{self.config}\n')
         for attempt in range(50):

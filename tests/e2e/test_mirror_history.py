@@ -109,6 +109,16 @@ class Checker(unittest.TestCase):
         h.samples.append(Sample(5, "LOST", "sqlite", 3))
         self.finds(h, "I7 there is no state LOST")
 
+    def test_i7_between_two_states_for_nobody(self):
+        h = good()
+        h.samples.append(Sample(5, "SWITCHING", "sqlite", 3, True))
+        self.finds(h, "I7 SWITCHING after a restart")
+
+    def test_i7_an_operator_is_needed(self):
+        h = good()
+        h.samples.append(Sample(5, "MIRRORING", "sqlite", 3, False, "stream_gone"))
+        self.finds(h, "I7 it could not go on by itself: stream_gone")
+
     def test_i8_late(self):
         h = good()
         h.waits.append(Wait("a publish", 3.0, 1.0))

@@ -2,7 +2,8 @@
 (§5.6) and NATS recommend. What they did and saw goes into a `history.History`; what went wrong stays in `failure`.
 
 `world` is the test: `world.server` (kedged), `world.nats` for native clients, `world.history`, the events `publishing_ended` and
-`consuming_ended`, `world.progress` (a `Counter`), and `world.rewinds`: how often JetStream lost messages so far.
+`consuming_ended`, `world.progress` (a `Counter`), and `world.rewinds`: how often JetStream lost messages so far. `world.between_s`
+and `world.batch` set a pace: so many new publishes at once, so long between them.
 """
 
 import collections
@@ -97,7 +98,7 @@ class Publishing:
             return
         self.next_batch = now + wait * self.pace.uniform(0.5, 1.5)
         most = UNANSWERED if not wait else min(UNANSWERED, len(self.unanswered) + self.world.batch)
-        while len(self.unanswered) < most and self.new < PER_LIFE and not self.world.publishing_ended.is_set():
+        while len(self.unanswered) < most and self.new < getattr(self.world, "per_life", PER_LIFE) and not self.world.publishing_ended.is_set():
             self.record.sent += 1
             self.new += 1
             self.unanswered[self.record.sent] = now
@@ -254,8 +255,7 @@ class SshConsumer(SshWorker):
 
 
 class NativeWorker(Worker):
-    """A client of NATS that knows nothing of kedge. After a connection it waits until the stream is there: a server opens its
-    port before it has recovered its streams."""
+    """A client of NATS that knows nothing of kedge. It works when the stream is there: before, a publish would be for nobody."""
 
     line_cut = NATS_CUT
 
@@ -292,7 +292,7 @@ class NativePublisher(Publishing, NativeWorker):
 
     def acked(self, number, message):  # the reader's thread
         with self.waiting:
-            self.acks.append((number, message))
+            self.acks.append((number, message, time.monotonic()))
             self.waiting.notify()
 
     def work(self, connection):
@@ -311,7 +311,7 @@ class NativePublisher(Publishing, NativeWorker):
                     self.waiting.wait(0.1)
                 acks = list(self.acks)
                 self.acks.clear()
-            for number, message in acks:
+            for number, message, when in acks:
                 if message is None or message.status == "503":
                     raise Disconnected("no answer")
                 ack = json.loads(message.body)
@@ -319,7 +319,7 @@ class NativePublisher(Publishing, NativeWorker):
                     raise AssertionError(f"{self.name_}: {number} was refused: {ack['error']}")
                 if number not in self.unanswered:
                     continue
-                self.record.acks.append(Ack(number, ack["seq"], time.monotonic(), bool(ack.get("duplicate"))))
+                self.record.acks.append(Ack(number, ack["seq"], when, bool(ack.get("duplicate"))))
                 self.forget(number)
             if self.unanswered and time.monotonic() - next(iter(self.unanswered.values())) > NO_ACK_S:
                 connection.cut("no acks")
