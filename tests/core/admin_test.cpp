@@ -227,7 +227,7 @@ TEST_CASE("admin: consumers and status")
     CHECK(h.admin("consumer list", {{"stream", "NONE"}})->exit_status == 1);
     CHECK(h.admin("consumer show", {{"stream", "CHAT"}, {"consumer", "none"}})->exit_status == 1);
     auto const status = h.admin("status")->data;
-    CHECK(has(status, {"server", "uptime_ms", "time_ms", "bans", "sessions", "links", "nodes", "streams", "consumers", "metrics", "limits", "why"}));
+    CHECK(has(status, {"server", "uptime_ms", "time_ms", "bans", "sessions", "links", "nodes", "streams", "consumers", "migration", "metrics", "limits", "why"}));
     CHECK(status["why"].size() == 1);
     CHECK(status["metrics"]["published_durable"] == 1);
     CHECK(status["limits"]["link_subscriptions"] == 1000);

@@ -226,6 +226,9 @@ void harness::take(actions& from)
         queue_.push_back(std::move(r));
     for (auto& a : from.accounts)
         accounts_.push_back(std::move(a));
+    for (auto& m : from.migration)
+        asked.push_back(std::move(m));
+    removed.insert(removed.end(), from.removed.begin(), from.removed.end());
     if (from.directory)
         directory = from.directory;
     drained = drained || from.drained;

@@ -67,6 +67,7 @@ public:
     void commit();
     void release();
     std::size_t waiting() const { return queue_.size(); }
+    std::deque<store_request::any> const& queue() const { return queue_; }
 
     // --- Time and fate -----------------------------------------------------------------------------------------------
     void pass(std::uint64_t ms);
@@ -92,6 +93,8 @@ public:
     link_id root{};
     directory_ptr directory;
     bool drained = false;
+    std::vector<migration_request> asked;  ///< of the migration
+    std::vector<stream_id> removed;        ///< streams, told to it
 
 private:
     struct peer {
