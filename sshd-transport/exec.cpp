@@ -100,7 +100,7 @@ void exec::begin()
     bool const terminal = channel_.pty().has_value();
     command_environment environment;
     environment.remote = true;
-    environment.out_is_terminal = environment.error_is_terminal = terminal;
+    environment.in_is_terminal = environment.out_is_terminal = environment.error_is_terminal = terminal;
     if (terminal) {
         environment.colours = !channel_.pty()->dumb;
         environment.columns = channel_.pty()->columns;

@@ -17,6 +17,7 @@
 #include "clients/cli/target.hpp"
 #include "clients/cli/terminal.hpp"
 #include "clients/lib/remote_command.hpp"
+#include "router/command/migrate_commands.hpp"
 #include "router/command/units.hpp"
 
 namespace fs = std::filesystem;
@@ -28,6 +29,8 @@ constexpr std::uint64_t clock_off_ms = 2'000;
 constexpr std::uint64_t descriptors_min = 256;
 /// Of a limit that is nearly reached.
 constexpr double nearly = 0.8;
+/// A copy that is further behind is looked at.
+constexpr double lag_seconds_unsure = 10;
 
 /// What a command of the server's said.
 struct said {
@@ -112,6 +115,39 @@ void look_at_status(nlohmann::json const& data, findings& f)
         f.good("limits", "none is nearly reached");
 }
 
+/// Streams on their way to NATS.
+void look_at_migration(nlohmann::json const& migration, findings& f)
+{
+    auto const mirrored = mirrored_of(migration);
+    if (mirrored.empty())
+        return;
+    auto const& link = object_of(migration, "link");
+    if (text_of(link, "state") == "up")
+        f.good("NATS", link_line(link));
+    else
+        f.bad("NATS", link_line(link), "is nats-server running, and are [nats] servers, certificates and credentials right? kedge migrate plan STREAM tries them");
+    for (auto const& s : mirrored) {
+        auto const name = text_of(s, "stream");
+        auto const check = "migration of " + name;
+        auto const look = "look closer: kedge migrate status " + name;
+        if (auto const& broken = object_of(s, "broken"); !broken.empty()) {
+            auto const next = words_of(broken, "next");
+            f.bad(check, words_of(s, "state") + ", broken: " + words_of(broken, "why"), next.empty() ? look : next);
+            continue;
+        }
+        std::string flags;
+        for (auto const& flag : s.contains("flags") && s["flags"].is_array() ? s["flags"] : nlohmann::json::array())
+            if (flag == "paused" || flag == "catching_up")
+                flags += flag == "paused" ? ", paused" : ", catching up";
+        auto const& lag = object_of(s, "lag");
+        bool const behind = !is_true(lag, "known") || number_of(lag, "seconds") >= lag_seconds_unsure;
+        if (flags.empty() && !behind)
+            f.good(check, stream_line(s));
+        else
+            f.unsure(check, stream_line(s) + flags, flags.starts_with(", paused") ? "go on: kedge migrate resume " + name : look);
+    }
+}
+
 }  // namespace
 
 void look_at_client(findings& f)
@@ -175,6 +211,7 @@ void look_at_server(connection_options const& given, findings& f)
                    : f.unsure("status", "only operators see how the server is", "ask one of them for: kedge doctor");
     compare_clocks(number_of(data, "time_ms"), asked_ms, answered_ms, f);
     look_at_status(data, f);
+    look_at_migration(object_of(data, "migration"), f);
 }
 
 int run_doctor(std::unique_ptr<command> c, connection_options const& given)

@@ -86,6 +86,8 @@ int run(std::vector<std::string> const& arguments)
         return cli::run_at_server(*words, *options);
     case course::live:
         return cli::run_live(std::move(command), *options);
+    case course::steps:
+        return cli::run_steps(std::move(command), *options, environment);
     case course::answered:
     case course::here:
         break;

@@ -25,6 +25,9 @@ int run_at_server(std::vector<std::string> const& words, client_options const&);
 /// again. The exit status.
 int run_live(std::unique_ptr<command>, client_options const&);
 
+/// Calls one after another, each an exec request; between them the command asks, waits and shows. The exit status.
+int run_steps(std::unique_ptr<command>, client_options const&, command_environment const&);
+
 /// `doctor`: looks at this machine and at the server, and has the command show what was found. The exit status.
 int run_doctor(std::unique_ptr<command>, connection_options const&);
 

@@ -16,6 +16,7 @@ command_environment look_around()
     command_environment e;
     e.out_is_terminal = ::isatty(STDOUT_FILENO) != 0;
     e.error_is_terminal = ::isatty(STDERR_FILENO) != 0;
+    e.in_is_terminal = ::isatty(STDIN_FILENO) != 0;
     char const* const no_color = std::getenv("NO_COLOR");
     char const* const terminal = std::getenv("TERM");
     e.colours = e.out_is_terminal && e.error_is_terminal && (no_color == nullptr || *no_color == '\0') &&

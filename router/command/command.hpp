@@ -24,6 +24,7 @@ struct command_environment {
     bool remote = false;  ///< behind an exec request: no files, no programs of the caller's machine
     bool out_is_terminal = false;
     bool error_is_terminal = false;
+    bool in_is_terminal = false;  ///< a person can be asked
     bool colours = false;
     unsigned columns = 80;
     unsigned rows = 24;
@@ -70,6 +71,7 @@ enum class course : unsigned char {
     link,      ///< over a link
     server,    ///< many calls: the server runs it, what it prints is passed on
     live,      ///< the server runs `feed`, each line of JSON that it prints is an answer
+    steps,     ///< calls one after another: the server carries out the line of each, its answer (JSON) comes back
     here       ///< the CLI does it itself, and gives what it found to `on_admin`
 };
 
@@ -82,6 +84,8 @@ public:
     virtual admin_call here() const { return {}; }
     /// Of a command that is `live`.
     virtual std::string feed() const { return {}; }
+    /// Of a command of `steps`: what has the server carry out this call alone, and print its answer.
+    virtual std::string line_of(admin_call const&) const { return {}; }
     /// Has the whole terminal: keys come as they are typed and are not shown, Ctrl-C is an interrupt as ever.
     virtual bool takes_screen() const { return false; }
     /// Of a command that is `live`: the server went away, and is tried again.

@@ -1,6 +1,7 @@
 /// `kedge events`: what happens at the server, a line each.
 
 #include <array>
+#include <utility>
 
 #include "router/command/talk_commands.hpp"
 #include "router/command/units.hpp"
@@ -13,7 +14,7 @@ constexpr std::string_view prefix = "$sys.";
 
 class events_command final : public command {
 public:
-    events_command(events_settings s, command_environment const& e) : settings_{s}, environment_{e} {}
+    events_command(events_settings s, command_environment const& e) : settings_{std::move(s)}, environment_{e} {}
 
     bool needs_link() const override { return true; }
     bool waits_for_messages() const override { return true; }
@@ -25,7 +26,7 @@ public:
         return h;
     }
 
-    void begin(command_effects& fx) override { fx.operations.emplace_back(op::subscribe{"events", "$sys.>", {}}); }
+    void begin(command_effects& fx) override { fx.operations.emplace_back(op::subscribe{"events", settings_.pattern, {}}); }
 
     void on_notice(notice::any const& n, command_effects& fx) override
     {
@@ -97,6 +98,10 @@ std::string described(std::string_view name, nlohmann::json const& facts)
             text += " of " + field(facts, "user");
         return text;
     }
+    if (name.starts_with("migration.") && facts.contains("what")) {
+        text = field(facts, "state") + ": " + field(facts, "what");
+        return field(facts, "why").empty() ? text : text + " (" + field(facts, "why") + ')';
+    }
     if (name == "dead")
         return field(facts, "stream") + ' ' + field(facts, "seq") + " of " + field(facts, "consumer") + ": " +
                field(facts, "reason");
@@ -123,7 +128,7 @@ std::string render_event(notice::msg const& m, bool json, command_environment co
 
 std::unique_ptr<command> make_events(events_settings s, command_environment const& e)
 {
-    return std::make_unique<events_command>(s, e);
+    return std::make_unique<events_command>(std::move(s), e);
 }
 
 }  // namespace kedge

@@ -141,6 +141,7 @@ void add_admin_commands(tree& t)
     add_account_commands(t);
     add_book_commands(t);
     add_stream_commands(t);
+    add_migration_commands(t);
     admin_grammar{t, &t.root, "check", "Read the whole store and say what is wrong in it", "kedge check"};
     admin_grammar backup{t, &t.root, "backup", "Copy the database while the server runs", "kedge backup kedge-today.db"};
     t.files.insert(

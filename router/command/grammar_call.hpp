@@ -44,5 +44,7 @@ void add_account_commands(tree&);
 void add_book_commands(tree&);
 /// stream, consumer, dead, replay.
 void add_stream_commands(tree&);
+/// migrate, bridge.
+void add_migration_commands(tree&);
 
 }  // namespace kedge::grammar

@@ -68,6 +68,8 @@ void command_list(command_description const& d, std::string const& path, std::st
             if (!sub.example.empty())
                 out += ".PP\n.nf\n" + escaped(sub.example) + "\n.fi\n";
         } else {
+            if (!sub.example.empty())
+                out += ".SS \\fB" + escaped(name) + "\\fR\n" + escaped(sub.text) + ".\n.PP\n.nf\n" + escaped(sub.example) + "\n.fi\n";
             command_list(sub, name, out);
         }
     }

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "router/command/commands.hpp"
+#include "router/command/migrate_commands.hpp"
 #include "router/command/units.hpp"
 
 namespace kedge {
@@ -329,6 +330,8 @@ std::string render_admin(admin_call const& call, nlohmann::json const& data, com
         return render_check(data, e);
     if (call.name == "dead show")
         return dead_letter(data, e);
+    if (call.name.starts_with("bridge "))
+        return render_migrate(call, data, e);
     return done(call, data);
 }
 

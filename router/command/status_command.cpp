@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "router/command/migrate_commands.hpp"
 #include "router/command/operator_commands.hpp"
 #include "router/command/status_facts.hpp"
 
@@ -21,6 +22,10 @@ constexpr std::array status_consumer_columns{
     column{"LINKS", "links", form::number},     column{"DEAD", "dead", form::number},
     column{"PAUSED", "paused", form::yes},      column{"OWNER", "owner"},
     column{"FILTER", "filter"},                 column{"NEXT", "next_seq", form::number}};
+constexpr std::array status_mirror_columns{
+    column{"MIRRORED", "stream"},            column{"STATE", "state"},
+    column{"LAG", "lag", form::number},      column{"BEHIND", "seconds", form::number},
+    column{"UNREAD", "unread", form::number}, column{"", "note"}};
 /// A narrow terminal shows so many of them, the first.
 constexpr std::size_t status_narrow_streams = 5;
 constexpr std::size_t status_narrow_consumers = 6;
@@ -89,6 +94,8 @@ std::string render_status(nlohmann::json const& data, command_environment const&
         if (auto const& found = array_of(data, rows); !found.empty())
             out += '\n' + render_table(found, narrow ? columns.first(if_narrow) : columns, e);
     };
+    if (auto const mirrored = migration_rows(object_of(data, "migration")); !mirrored.empty())
+        out += '\n' + render_table(mirrored, status_mirror_columns, e);
     table("streams", status_stream_columns, status_narrow_streams);
     table("consumers", status_consumer_columns, status_narrow_consumers);
 

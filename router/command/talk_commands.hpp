@@ -48,6 +48,7 @@ struct serve_settings {
 };
 
 struct events_settings {
+    std::string pattern = "$sys.>";
     std::uint64_t count = 0;  ///< 0 = without end
     bool json = false;
     bool quiet = false;

@@ -1,136 +1,14 @@
 /// `kedge top`: `status` once a second, as a picture that is drawn over the last one. Without a terminal one picture.
 
-#include <utility>
-
+#include "router/command/live_screen.hpp"
 #include "router/command/operator_commands.hpp"
 #include "router/command/top_screen.hpp"
 
 namespace kedge {
-namespace {
 
-constexpr std::uint64_t every_us = 1'000'000;
-
-// ECMA-48, and xterm's second screen, which leaves what was on the first as it was.
-constexpr char enter_screen[] = "\x1b[?1049h\x1b[?25l\x1b[2J";
-constexpr char leave_screen[] = "\x1b[0m\x1b[?25h\x1b[?1049l";
-constexpr char go_home[] = "\x1b[H";
-constexpr char clear_to_end_of_line[] = "\x1b[K";
-constexpr char clear_to_end_of_screen[] = "\x1b[J";
-
-constexpr char escape = 0x1b;
-
-class top_command final : public command {
-public:
-    explicit top_command(command_environment const& e) : environment_{e} {}
-
-    bool needs_link() const override { return false; }
-    course runs() const override { return course::live; }
-    std::string feed() const override { return "status --json --every 1s"; }
-    bool takes_screen() const override { return environment_.out_is_terminal; }
-    bool wants_input() const override { return environment_.out_is_terminal; }
-
-    void begin(command_effects& fx) override { fx.calls.push_back({"status", nlohmann::json::object()}); }
-
-    void on_admin(admin_result const& r, command_effects& fx) override
-    {
-        if (r.exit_status != 0) {
-            leave(fx);
-            fx.error += complaint(r.error, environment_);
-            fx.exit_status = r.exit_status;
-            return;
-        }
-        before_ = std::exchange(now_, r.data);
-        away_.clear();
-        if (environment_.now_us)
-            due_us_ = environment_.now_us() + every_us;
-        // The one picture of a pipe has rates, too.
-        if (!environment_.out_is_terminal && before_.is_null() && environment_.now_us)
-            return;
-        draw(fx);
-        if (!environment_.out_is_terminal)
-            fx.exit_status = 0;
-    }
-
-    void on_away(std::string_view why, command_effects& fx) override
-    {
-        away_ = why;
-        if (!now_.is_null())
-            draw(fx);
-    }
-
-    std::optional<std::uint64_t> due_us() const override { return due_us_; }
-    void on_time(command_effects& fx) override
-    {
-        due_us_.reset();
-        begin(fx);
-    }
-
-    void on_input(std::string_view keys, command_effects& fx) override
-    {
-        // A key such as an arrow sends a sequence, whose letters are no keys.
-        for (char const key : keys) {
-            if (key == escape)
-                return;
-            if (key == 'q' || key == 'Q')
-                return end(fx);
-        }
-    }
-
-    void on_resize(unsigned columns, unsigned rows, command_effects& fx) override
-    {
-        environment_.columns = columns;
-        environment_.rows = rows;
-        if (inside_) {
-            fx.out += "\x1b[2J";
-            draw(fx);
-        }
-    }
-
-    void on_interrupt(command_effects& fx) override { end(fx); }
-
-private:
-    void draw(command_effects& fx)
-    {
-        auto const lines = draw_top(before_, now_, away_, environment_);
-        if (!environment_.out_is_terminal) {
-            for (auto const& line : lines)
-                fx.out += line + '\n';
-            return;
-        }
-        if (!std::exchange(inside_, true))
-            fx.out += enter_screen;
-        fx.out += go_home;
-        for (std::size_t i = 0; i < lines.size(); ++i) {
-            fx.out += lines[i];
-            fx.out += clear_to_end_of_line;
-            if (i + 1 < lines.size())
-                fx.out += '\n';
-        }
-        fx.out += clear_to_end_of_screen;
-    }
-
-    void leave(command_effects& fx)
-    {
-        if (std::exchange(inside_, false))
-            fx.out += leave_screen;
-    }
-
-    void end(command_effects& fx)
-    {
-        leave(fx);
-        fx.exit_status = 0;
-    }
-
-    command_environment environment_;
-    nlohmann::json before_;
-    nlohmann::json now_;
-    std::string away_;
-    std::optional<std::uint64_t> due_us_;
-    bool inside_ = false;
-};
-
-}  // namespace
-
-std::unique_ptr<command> make_top(command_environment const& e) { return std::make_unique<top_command>(e); }
+std::unique_ptr<command> make_top(command_environment const& e)
+{
+    return make_live({"status --json --every 1s", {"status", nlohmann::json::object()}, draw_top, true, false}, e);
+}
 
 }  // namespace kedge

@@ -6,6 +6,8 @@
 #include <map>
 #include <utility>
 
+#include "router/command/migrate_commands.hpp"
+#include "router/command/page.hpp"
 #include "router/command/status_facts.hpp"
 #include "router/command/units.hpp"
 
@@ -25,6 +27,11 @@ constexpr std::array top_stream_columns{
     column{"STREAM", "stream"},              column{"MESSAGES", "messages", form::number},
     column{"SIZE", "bytes", form::size},     column{"/S", "rate", form::number},
     column{"STATE", "state"},                column{"SUBJECTS", "subjects", form::list}};
+constexpr std::array top_mirror_columns{
+    column{"MIRRORED", "stream"},            column{"STATE", "state"},
+    column{"LAG", "lag", form::number},      column{"BEHIND", "seconds", form::number},
+    column{"OUT/S", "rate_out", form::number}, column{"IN/S", "rate_in", form::number},
+    column{"", "note"}};
 constexpr std::size_t top_narrow_consumers = 6;
 constexpr std::size_t top_narrow_streams = 5;
 constexpr unsigned narrow_below = 100;
@@ -83,17 +90,6 @@ nlohmann::json with_rates(nlohmann::json rows, char const* kind, char const* nam
         row["state"] = paused ? "paused" : away ? "away" : row.contains("links") ? "on" : "";
     }
     return rows;
-}
-
-std::vector<std::string> lines_of(std::string const& text)
-{
-    std::vector<std::string> out;
-    for (std::size_t at = 0; at < text.size();) {
-        auto const end = std::min(text.find('\n', at), text.size());
-        out.push_back(text.substr(at, end - at));
-        at = end + 1;
-    }
-    return out;
 }
 
 /// Those with the largest number first.
@@ -157,6 +153,12 @@ std::vector<std::string> draw_top(nlohmann::json const& before, nlohmann::json c
              r.metric("redeliveries") + " redeliveries, " + r.metric("logins") + " logins",
              plain);
 
+    auto const& migration = object_of(now, "migration");
+    auto const mirrored = migration_rows(migration);
+    auto const link = words_of(object_of(migration, "link"), "state");
+    if (!mirrored.empty() && link == "down")
+        fold("! NATS is " + link_line(object_of(migration, "link")), alarm);
+
     auto consumers = with_rates(array_of(now, "consumers"), "consumers", "consumer", "next_seq", r);
     auto streams = with_rates(array_of(now, "streams"), "streams", "stream", "last_seq", r);
     sort_by(consumers, "lag");
@@ -167,10 +169,19 @@ std::vector<std::string> draw_top(nlohmann::json const& before, nlohmann::json c
     auto const stream_shown = shown(top_stream_columns, top_narrow_streams);
     // Titles, the blank lines above them, and the last line.
     std::size_t const head = low ? 1 : 2;
-    std::size_t const used = out.size() + (consumers.empty() ? 0 : head) + (streams.empty() ? 0 : head) + 1;
-    std::size_t const room = !live ? consumers.size() + streams.size() : e.rows > used ? e.rows - used : 0;
+    std::size_t const used = out.size() + (consumers.empty() ? 0 : head) + (streams.empty() ? 0 : head) + (mirrored.empty() ? 0 : head) + 1;
+    std::size_t const all_room = !live ? consumers.size() + streams.size() + mirrored.size() : e.rows > used ? e.rows - used : 0;
+    // What moves is looked at most while it moves; it leaves the others half.
+    auto const for_mirrors = std::min(mirrored.size(), live ? std::max(all_room / 2, all_room - std::min(all_room, consumers.size() + streams.size()))
+                                                            : mirrored.size());
+    auto const room = all_room - for_mirrors;
     // Each gets half, and what the other does not need.
     auto const for_streams = std::min(streams.size(), std::max(room / 2, room - std::min(room, consumers.size())));
+    if (!mirrored.empty()) {
+        if (!low)
+            out.emplace_back();
+        add_table(out, mirrored, top_mirror_columns, for_mirrors, e);
+    }
     if (!consumers.empty()) {
         if (!low)
             out.emplace_back();

@@ -95,6 +95,30 @@ TEST_CASE("every administrative command becomes the call that the router knows")
         {"dead replay S c", "dead replay", R"({"stream":"S","consumer":"c","seqs":[]})"},
         {"dead replay S c 5 6", "dead replay", R"({"stream":"S","consumer":"c","seqs":[5,6]})"},
         {"dead drop S c 5", "dead drop", R"({"stream":"S","consumer":"c","seqs":[5]})"},
+        {"bridge add 'live.>'", "bridge add", R"({"pattern":"live.>"})"},
+        {"bridge add live.x --one-way in", "bridge add", R"({"pattern":"live.x","one_way":"in"})"},
+        {"bridge remove 'live.>'", "bridge remove", R"({"pattern":"live.>"})"},
+        {"bridge list", "bridge list", "{}"},
+        {"migrate plan S", "migrate plan", R"({"stream":"S"})"},
+        {"migrate plan S --from unacked", "migrate plan", R"({"stream":"S","from":"unacked"})"},
+        {"migrate start S --from first --no-wait", "migrate start", R"({"stream":"S","from":"first"})"},
+        {"migrate status", "migrate status", "{}"},
+        {"migrate status S", "migrate status", R"({"stream":"S"})"},
+        {"migrate status S --watch", "migrate status", R"({"stream":"S"})"},
+        {"migrate diff S", "migrate diff", R"({"stream":"S"})"},
+        {"migrate diff S --tail 100", "migrate diff", R"({"stream":"S","tail":100})"},
+        {"migrate diff S --last", "migrate diff", R"({"stream":"S","follow":true})"},
+        {"migrate switch S --dry-run --hold 2s", "migrate switch", R"({"stream":"S","dry_run":true,"hold_ms":2000})"},
+        {"migrate switch S --json", "migrate switch", R"({"stream":"S"})"},
+        {"migrate reverse S --json --abandon --yes", "migrate reverse", R"({"stream":"S","abandon":true,"confirm":"S"})"},
+        {"migrate reverse S --json --hold 1m", "migrate reverse", R"({"stream":"S","hold_ms":60000})"},
+        {"migrate pause S", "migrate pause", R"({"stream":"S"})"},
+        {"migrate resume S --adopt", "migrate resume", R"({"stream":"S","adopt":true})"},
+        {"migrate complete S --dry-run", "migrate complete", R"({"stream":"S","dry_run":true})"},
+        {"migrate complete S -y", "migrate complete", R"({"stream":"S","confirm":"S"})"},
+        {"migrate cancel S", "migrate cancel", R"({"stream":"S"})"},
+        {"migrate cancel S --delete-stream --yes", "migrate cancel", R"({"stream":"S","delete_stream":true,"confirm":"S"})"},
+        {"migrate events S", "migrate events", R"({"stream":"S"})"},
         {"backup /tmp/x", "backup", R"({"path":"/tmp/x"})"},
         {"backup -", "backup", R"({"path":"-"})"},
     };
@@ -133,7 +157,10 @@ TEST_CASE("what is not understood is exit status 2 and a sentence on standard er
         "stream peek S --from 0", "stream purge S --filter 'a..'", "consumer edit S c --backoff 1", "consumer edit S c --backoff 1s,",
         "stream export", "stream export S --from 0", "stream import", "stream import S --node X", "replay", "replay S --rate 0",
         "replay S --speed 0", "replay S --speed x", "replay S --rate 1 --speed 2", "replay S --prefix 'a.*'", "status --every 1ms",
-        "status --every x", "top x", "doctor x", "backup", "completion", "completion fish", "help nope", "status --nope",
+        "status --every x", "migrate", "migrate plan", "migrate plan S --from some",
+        "migrate start", "migrate start 'a.b'", "migrate diff S --tail 0", "migrate diff S --tail 5 --last", "migrate switch S --hold 5",
+        "migrate switch S --abandon", "migrate cancel", "migrate status S T", "migrate events", "migrate nope S", "bridge", "bridge add",
+        "bridge add 'a..'", "bridge add a --one-way both", "bridge remove", "bridge list x", "top x", "doctor x", "backup", "completion", "completion fish", "help nope", "status --nope",
     };
     for (auto const* line : rows) {
         INFO(line);
@@ -206,7 +233,7 @@ TEST_CASE("a ban for a time ends so much later")
 TEST_CASE("every command that operators use shows how it is typed")
 {
     for (auto const& c : describe_commands(false).commands)
-        for (auto const* name : {"user", "key", "rule", "ban", "audit", "alias", "list", "node", "stream", "consumer", "dead"})
+        for (auto const* name : {"user", "key", "rule", "ban", "audit", "alias", "list", "node", "stream", "consumer", "dead", "migrate", "bridge"})
             if (c.name == name)
                 for (auto const& sub : c.commands) {
                     INFO(c.name << ' ' << sub.name);
