@@ -7,8 +7,11 @@ import unittest
 
 from harness import eventually, scratch
 from jetstream import JetStream, place_of
+from links import TIMEOUT
+from mirror_history import MirrorHistory
 from nats import ApiError, Connection, Disconnected, NatsError, header, new_nkey, public_nkey
 from nats_server import NatsServer, NatsTest, Proxy, make_certificate, tls_context
+from workers import Counter, NativeConsumer, NativePublisher
 
 
 class Plain(NatsTest):
@@ -257,6 +260,58 @@ class Cuts(NatsTest):
             self.assertTrue(json.dumps(again.info))
             self.proxy.delay = 0.02
             again.flush()
+
+
+class Workers(NatsTest):
+    """The native clients of the migration's tests, with no kedge near: what they find amiss later is not their own doing."""
+
+    rewinds = 0
+    between_s, batch = 0.01, 10
+
+    def setUp(self):
+        self.nats = self.nats_server()
+        self.history = MirrorHistory()
+        self.progress = Counter()
+        self.publishing_ended, self.consuming_ended = threading.Event(), threading.Event()
+        with self.nats.jet() as jet:
+            jet.create("W", "w.>")
+        self.clients = [NativePublisher(self, f"n{n}", "W", "w") for n in range(3)] + [NativeConsumer(self, f"c{n}", "W") for n in range(2)]
+        self.addCleanup(self.end)
+
+    def end(self):
+        self.publishing_ended.set()
+        self.consuming_ended.set()
+        for client in self.clients:
+            if client.is_alive():
+                client.join(TIMEOUT)
+
+    def more(self, answers):
+        goal = self.progress.value + answers
+        eventually(lambda: self.progress.value >= goal or [c.failure for c in self.clients if c.failure], f"{answers} more answers")
+        self.assertEqual([c.failure for c in self.clients if c.failure], [])
+
+    def test_over_kills_and_freezes(self):
+        for client in self.clients:
+            client.start()
+        for round_ in range(6):
+            self.more(150)
+            if round_ % 3 == 2:
+                with self.nats.frozen():
+                    threading.Event().wait(0.1)
+            else:
+                self.nats.restart()
+        self.more(150)
+        self.publishing_ended.set()
+        for client in self.clients[:3]:
+            client.join(TIMEOUT)
+        found = [tuple(message.body.decode().split()[:2]) for _, message in self.nats.contents("W")]
+        for client in self.clients[:3]:
+            numbers = [int(number) for name, number in found if name == client.name_]
+            self.assertEqual(numbers, list(range(1, client.record.sent + 1)))
+            self.assertEqual([ack.number for ack in client.record.acks], numbers)
+            self.assertGreater(client.life, 3)
+        for deliveries in self.history.native_consumers.values():
+            eventually(lambda got=deliveries: {(name, str(number)) for _, name, number in list(got)} >= set(found), "all are read")
 
 
 if __name__ == "__main__":

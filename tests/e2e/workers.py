@@ -337,7 +337,7 @@ class NativeConsumer(NativeWorker):
         return self.world.consuming_ended.is_set()
 
     def work(self, connection):
-        pull = JetStream(connection).durable(self.stream, self.name_, ack_wait=5 * 10**9)
+        pull = JetStream(connection).durable(self.stream, self.name_, ack_wait=2 * 10**9)
         while not self.finished():
             for message in pull.fetch(100):
                 publisher, number = message.body.split()[:2]
