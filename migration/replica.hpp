@@ -16,6 +16,7 @@
 #include "migration/effects.hpp"
 #include "migration/settings.hpp"
 #include "router/core/actions.hpp"
+#include "router/protocol/limits.hpp"
 #include "router/store/mirror.hpp"
 
 namespace kedge::migration {
@@ -40,6 +41,9 @@ struct replica_identity {
     std::string jet;           ///< of the JetStream stream
     std::string incarnation;   ///< of the database now
     std::string secret;        ///< 32 bytes; of the home, kept over a restore
+    std::uint64_t process = 0; ///< random, another one each time the process starts; 0 = drawn here
+    std::size_t body_bytes_max = limits{}.body_bytes;      ///< what kedge can hold; larger messages are parked
+    std::size_t header_bytes_max = limits{}.header_bytes;
 };
 
 class replica {
@@ -48,6 +52,9 @@ public:
     replica(replica_identity, mirror_state, message_seq last, settings const&, number_source& numbers);
     ~replica();
 
+    /// Once, before anything is appended to the stream by this process, whether it is going to run or not: remembers from which row
+    /// on the log is another history, if a backup was restored.
+    void loaded(instant, effects&);
     /// Begins or ends copying and reading: `mirror` stops it while it is paused, cancelled or broken. Needs no link.
     void run(instant, effects&);
     void stop(instant, effects&);
@@ -107,6 +114,7 @@ public:
         std::vector<parked_message> last_parked;  ///< at most 100
         breakage broken = breakage::none;
         std::string broken_why;          ///< a sentence
+        std::string refused_why;         ///< what the server said when it last refused, while it is tried again; empty = all is well
     };
     facts const& now() const noexcept;
 
