@@ -53,7 +53,6 @@ public:
     struct range {
         jet_place checkpoint = 0;    ///< as the store holds it: what is above was not looked at yet
         std::uint64_t tail = 0;      ///< only so many places below it; 0 = all
-        message_seq start = 1;       ///< `mirror_state::start`
         bool middle_taken = false;   ///< `max_msgs_per_subject` is set
     };
     /// `resume`: what `resume_state` said of a diff of the same stream and generation; then the range is taken from there.
