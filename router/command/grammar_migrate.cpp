@@ -99,14 +99,14 @@ void add_status(tree& t, CLI::App* migrate)
 void add_diff(tree& t, CLI::App* migrate)
 {
     step_grammar diff{t, migrate, "diff", "Compare what both sides hold, message by message",
-                      "kedge migrate diff CHAT\nkedge migrate diff CHAT --tail 100000\nkedge migrate diff CHAT --last --json",
+                      "kedge migrate diff CHAT\nkedge migrate diff CHAT --tail 100000\nkedge migrate diff CHAT --follow --json",
                       "Finds what is missing, extra, different (body, header) or out of order, and\n"
                       "says of each which side it was born on and its numbers on both sides. Runs in\n"
                       "the server, slowed so that the traffic keeps its share, and goes on after a\n"
                       "restart. Exit status: 0 all is the same, 1 something is not.\n"};
     auto* tail = diff.arg("--tail", "N", "tail", "Only the last so many messages", check_positive, as_number);
     diff.app
-        ->add_flag_callback("--last", [s = diff.settings] { s->call.args["follow"] = true; }, "Begin none: the one that runs, or the last one")
+        ->add_flag_callback("--follow", [s = diff.settings] { s->call.args["follow"] = true; }, "Begin none: wait for the one that runs, or show the last one")
         ->excludes(tail);
     diff.no_wait("Do not wait for its end");
 }
@@ -192,11 +192,15 @@ void add_migrate(tree& t)
     add_diff(t, migrate);
     add_moves(t, migrate);
     step_grammar{t, migrate, "pause", "Copy and read nothing for a while; publishing goes on", "kedge migrate pause CHAT",
-                 "For work on the NATS side. While JetStream orders the stream, publishes are\n"
-                 "refused as 'unavailable' meanwhile.\n"};
+                 "From state MIRRORING only, for work on the NATS side: what is published here\n"
+                 "waits to be copied, and is kept from retention until it was.\n"};
     step_grammar resume{t, migrate, "resume", "Go on after a pause, or after what was broken is mended",
-                        "kedge migrate resume CHAT\nkedge migrate resume CHAT --adopt", "Catches up where it was.\n"};
-    resume.flag("--adopt", "adopt", "The database was restored from a backup: take what JetStream holds and it lacks");
+                        "kedge migrate resume CHAT\nkedge migrate resume CHAT --adopt",
+                        "Catches up where it was. --adopt settles what only a person can know: that the\n"
+                        "database was put back from a backup on purpose (what JetStream holds beyond it\n"
+                        "is taken over), or that the stream in JetStream was removed for good (it is\n"
+                        "made anew and filled from here).\n"};
+    resume.flag("--adopt", "adopt", "After a restore, or when the stream in JetStream is gone: fill one side from the other");
     resume.no_wait("Do not wait until it has caught up");
     add_ends(t, migrate);
     add_events(t, migrate);

@@ -55,7 +55,7 @@ public:
         case phase::following:
             return looked(r, fx);
         case phase::after:
-            for (auto const& line : r.exit_status == 0 ? advice_lines(found(r.data), environment_) : std::vector<std::string>{})
+            for (auto const& line : r.exit_status == 0 ? advice_lines(found(r.data), said_, environment_) : std::vector<std::string>{})
                 (status_ == 0 ? fx.out : fx.error) += line + '\n';
             fx.exit_status = status_;
             return;
@@ -167,6 +167,7 @@ private:
     {
         fx.error += clear_progress();
         status_ = r.exit_status;
+        said_ = r.error;
         bool const shown = r.data.is_object() && (r.data.contains("checks") || r.data.contains("steps"));
         if (settings_.json && !r.data.is_null())
             fx.out += r.data.dump() + '\n';
@@ -241,7 +242,7 @@ private:
 
     std::string look_again() const
     {
-        return is("diff") ? "kedge migrate diff " + stream_ + " --last" : "kedge migrate status " + stream_ + " --watch";
+        return is("diff") ? "kedge migrate diff " + stream_ + " --follow" : "kedge migrate status " + stream_ + " --watch";
     }
 
     void looked(admin_result const& r, command_effects& fx)
@@ -280,7 +281,7 @@ private:
             return;
         }
         fx.out += stream_ + ": " + stream_line(s) + '\n';
-        for (auto const& line : advice_lines(s, environment_))
+        for (auto const& line : advice_lines(s, {}, environment_))
             fx.out += line + '\n';
         fx.exit_status = 0;
     }
@@ -293,6 +294,7 @@ private:
     typed_line typed_;
     std::optional<std::uint64_t> due_us_;
     int status_ = 0;
+    std::string said_;  ///< why it failed
     bool bar_shown_ = false;
 };
 
@@ -304,7 +306,7 @@ std::string migrate_line(admin_call const& call)
     if (auto const stream = words_of(call.args, "stream"); !stream.empty())
         words.push_back(stream);
     constexpr std::array flags{std::pair{"dry_run", "--dry-run"}, std::pair{"abandon", "--abandon"}, std::pair{"adopt", "--adopt"},
-                               std::pair{"delete_stream", "--delete-stream"}, std::pair{"follow", "--last"}};
+                               std::pair{"delete_stream", "--delete-stream"}, std::pair{"follow", "--follow"}};
     for (auto const& [name, option] : flags)
         if (is_true(call.args, name))
             words.emplace_back(option);

@@ -12,6 +12,9 @@ namespace {
 
 using form = field_form;
 
+/// A narrower terminal shows sentences below what they are of: in a table they would be cut.
+constexpr unsigned stacked_below = 110;
+
 constexpr std::array finding_columns{column{"KIND", "kind"}, column{"BORN", "origin"}, column{"SEQ", "seq", form::number, true},
                                      column{"PLACE", "place", form::number, true}, column{"WHAT", "text"}};
 constexpr std::array event_columns{column{"TIME", "time_ms", form::time}, column{"STATE", "state"}, column{"WHAT", "what"},
@@ -121,12 +124,21 @@ std::string render_diff(admin_call const& call, nlohmann::json const& data, comm
     auto const count = [&](char const* field) { return short_number(number_of(data, field)); };
     if (is_true(data, "running")) {
         out.line(name + ": the comparison runs, " + count("done") + " of " + count("total") + " messages so far; see how it ends: kedge migrate diff " +
-                 name + " --last");
+                 name + " --follow");
         return out.text();
     }
     auto const& findings = array_of(data, "findings");
-    if (!findings.empty())
+    if (e.out_is_terminal && e.columns < stacked_below) {
+        for (auto const& f : findings) {
+            auto const numbered = [&](char const* name, char const* shown) {
+                return number_of(f, name) > 0 ? shown + short_number(number_of(f, name), true) : "";
+            };
+            out.words({{words_of(f, "kind"), style::red}, {words_of(f, "origin"), {}}, {numbered("seq", "seq "), {}}, {numbered("place", "place "), {}}});
+            out.marked("    ", {}, words_of(f, "text"));
+        }
+    } else if (!findings.empty()) {
         out.block(render_table(findings, finding_columns, e));
+    }
     auto const total = number_of(data, "missing") + number_of(data, "extra") + number_of(data, "different") + number_of(data, "out_of_order");
     if (total > static_cast<double>(findings.size()) && !findings.empty())
         out.line("… " + std::to_string(findings.size()) + " are listed", style::dim);
@@ -136,7 +148,11 @@ std::string render_diff(admin_call const& call, nlohmann::json const& data, comm
         out.line(name + ": " + count("done") + " messages compared: " + count("missing") + " missing, " + count("extra") + " extra, " +
                      count("different") + " different, " + count("out_of_order") + " out of order",
                  style::red);
-    else if (auto const why = words_of(data, "why"); !why.empty() || number_of(data, "at_ms") > 0)
+    if (total > 0 && findings.empty())
+        out.line("which ones is not kept over a restart of the server: kedge migrate diff " + name, style::dim);
+    if (is_true(data, "clean") || total > 0)
+        return out.text();
+    if (auto const why = words_of(data, "why"); !why.empty() || number_of(data, "at_ms") > 0)
         out.line(name + ": the comparison did not come to its end" + (why.empty() ? "" : ": " + why), style::red);
     else
         out.line(name + ": nothing was compared yet: kedge migrate diff " + name);
@@ -175,7 +191,7 @@ std::string render_events(nlohmann::json const& data, command_environment const&
     auto const& rows = array_of(data, "events");
     if (rows.empty())
         return "nothing has happened\n";
-    if (!(e.out_is_terminal && e.columns < 100))
+    if (!(e.out_is_terminal && e.columns < stacked_below))
         return render_table(rows, event_columns, e);
     // Narrow, reasons would be cut: they stand below.
     page out{e};

@@ -107,7 +107,7 @@ TEST_CASE("every administrative command becomes the call that the router knows")
         {"migrate status S --watch", "migrate status", R"({"stream":"S"})"},
         {"migrate diff S", "migrate diff", R"({"stream":"S"})"},
         {"migrate diff S --tail 100", "migrate diff", R"({"stream":"S","tail":100})"},
-        {"migrate diff S --last", "migrate diff", R"({"stream":"S","follow":true})"},
+        {"migrate diff S --follow", "migrate diff", R"({"stream":"S","follow":true})"},
         {"migrate switch S --dry-run --hold 2s", "migrate switch", R"({"stream":"S","dry_run":true,"hold_ms":2000})"},
         {"migrate switch S --json", "migrate switch", R"({"stream":"S"})"},
         {"migrate reverse S --json --abandon --yes", "migrate reverse", R"({"stream":"S","abandon":true,"confirm":"S"})"},
@@ -158,7 +158,7 @@ TEST_CASE("what is not understood is exit status 2 and a sentence on standard er
         "stream export", "stream export S --from 0", "stream import", "stream import S --node X", "replay", "replay S --rate 0",
         "replay S --speed 0", "replay S --speed x", "replay S --rate 1 --speed 2", "replay S --prefix 'a.*'", "status --every 1ms",
         "status --every x", "migrate", "migrate plan", "migrate plan S --from some",
-        "migrate start", "migrate start 'a.b'", "migrate diff S --tail 0", "migrate diff S --tail 5 --last", "migrate switch S --hold 5",
+        "migrate start", "migrate start 'a.b'", "migrate diff S --tail 0", "migrate diff S --tail 5 --follow", "migrate switch S --hold 5",
         "migrate switch S --abandon", "migrate cancel", "migrate status S T", "migrate events", "migrate nope S", "bridge", "bridge add",
         "bridge add 'a..'", "bridge add a --one-way both", "bridge remove", "bridge list x", "top x", "doctor x", "backup", "completion", "completion fish", "help nope", "status --nope",
     };

@@ -31,7 +31,7 @@ nlohmann::json const demand = nlohmann::json::parse(R"({"confirm":"CHAT","risk":
 TEST_CASE("each call has a line that makes the same call")
 {
     for (auto const* line : {"migrate plan S", "migrate start S --from first", "migrate status S", "migrate status", "migrate diff S --tail 7",
-                             "migrate diff S --last", "migrate switch S --dry-run", "migrate switch S --hold 250ms --json",
+                             "migrate diff S --follow", "migrate switch S --dry-run", "migrate switch S --hold 250ms --json",
                              "migrate reverse S --abandon --yes --json", "migrate reverse S --hold 5s --json", "migrate pause S", "migrate resume S --adopt",
                              "migrate complete S --yes", "migrate complete S --dry-run", "migrate cancel S --delete-stream", "migrate events S"}) {
         INFO(line);
@@ -281,7 +281,7 @@ TEST_CASE("diff waits for its end, and its end is the exit status")
     at_once.begin();
     auto const fx = at_once.admin({0, runs, {}});
     CHECK(fx.exit_status == 0);
-    CHECK(fx.out.find("--last") != std::string::npos);
+    CHECK(fx.out.find("--follow") != std::string::npos);
     runner quick{"migrate diff CHAT"};
     quick.begin();
     CHECK(quick.admin({0, bad, {}}).exit_status == 1);

@@ -224,6 +224,23 @@ TEST_CASE("events and findings stay whole on a narrow terminal")
                                        "    the importer had not passed 17\n"
                                        "    within the hold of 5s\n"
                                        "-  NATS  x\n");
+    auto const found = nlohmann::json::parse(R"({"clean":false,"done":5,"missing":1,"extra":1,"findings":[
+        {"kind":"missing","origin":"ssh","seq":17,"place":0,"text":"chat.a is not in JetStream, and nothing can have taken it"},
+        {"kind":"extra","origin":"nats","seq":0,"place":4,"text":"chat.b"}]})");
+    auto const diff = [&](command_environment const& e) { return render_migrate({"migrate diff", {{"stream", "CHAT"}}}, found, e); };
+    CHECK(diff({}) == "KIND     BORN  SEQ  PLACE  WHAT\n"
+                      "missing  ssh    17      -  chat.a is not in JetStream, and nothing can have taken it\n"
+                      "extra    nats    -      4  chat.b\n"
+                      "CHAT: 5 messages compared: 1 missing, 1 extra, 0 different, 0 out of order\n");
+    CHECK(diff(view_terminal(40)) == "missing  ssh  seq 17\n"
+                                     "    chat.a is not in JetStream, and\n"
+                                     "    nothing can have taken it\n"
+                                     "extra  nats  place 4\n"
+                                     "    chat.b\n"
+                                     "CHAT: 5 messages compared: 1 missing, 1\n"
+                                     "  extra, 0 different, 0 out of order\n");
+    CHECK(render_migrate({"migrate diff", {{"stream", "CHAT"}}}, {{"clean", false}, {"missing", 3}, {"done", 9}}, {}).find("which ones is not kept") !=
+          std::string::npos);
     CHECK(render_migrate({"migrate events", {{"stream", "CHAT"}}}, nlohmann::json::object(), {}) == "nothing has happened\n");
 }
 
