@@ -74,11 +74,13 @@ result<command> parse_command(admin_call const& call)
     return out;
 }
 
-std::string count_of(std::uint64_t n, std::string_view thing)
+std::string count_of(std::uint64_t n, std::string_view thing, std::string_view plural)
 {
     auto digits = std::to_string(n);
     for (auto at = static_cast<std::ptrdiff_t>(digits.size()) - 3; at > 0; at -= 3)
         digits.insert(static_cast<std::size_t>(at), 1, ',');
+    if (n != 1 && !plural.empty())
+        return digits + ' ' + std::string{plural};
     return digits + ' ' + std::string{thing} + (n == 1 ? "" : "s");
 }
 

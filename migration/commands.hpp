@@ -32,7 +32,7 @@ std::string_view to_string(command::verb) noexcept;  ///< "switch"
 result<command> parse_command(admin_call const&);
 
 /// "1,234 messages" and their like, for sentences.
-std::string count_of(std::uint64_t n, std::string_view thing);
+std::string count_of(std::uint64_t n, std::string_view thing, std::string_view plural = {});
 /// "3.2 MiB"
 std::string bytes_text(std::uint64_t);
 /// "1.5 s"

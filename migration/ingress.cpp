@@ -6,6 +6,12 @@
 
 namespace kedge::migration {
 
+namespace {
+
+failure ending() { return {error_code::unavailable, "the server is about to stop"}; }
+
+}  // namespace
+
 ingress::ingress(sinks s) : sinks_{std::move(s)} {}
 
 void ingress::attach(migration_host& host) { host_ = &host; }
@@ -66,7 +72,7 @@ void ingress::pass(std::vector<store_request::append>&& batch, std::vector<store
             hold(*at, std::move(each), told);
         } else if (at->to == way::jetstream) {
             if (closed_) {
-                refuse(each, {error_code::unavailable, "the server is about to stop"}, told);
+                refuse(each, ending(), told);
                 continue;
             }
             if (!queued.empty() && queued.front().stream != each.stream)
@@ -279,8 +285,11 @@ void ingress::close()
     {
         std::lock_guard const lock{mutex_};
         closed_ = true;
-        for (auto& [stream, at] : gates_)
-            release(at, told);
+        for (auto& [stream, at] : gates_) {
+            at.holding = false;
+            for (auto const& each : std::exchange(at.held, {}))
+                refuse(each, ending(), told);
+        }
     }
     if (!told.empty())
         host_->tell(std::move(told));

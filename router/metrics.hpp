@@ -93,6 +93,23 @@ private:
     X(counter, store_failures, "batches that the store could not commit")                             \
     X(gauge, store_rows, "rows in all streams")                                                       \
     X(gauge, store_bytes, "bytes of rows in all streams")                                             \
+    X(gauge, nats_link_up, "1 while there is a link to NATS")                                         \
+    X(gauge, mirrors, "streams that are copied to JetStream or ordered by it")                        \
+    X(gauge, mirrors_broken, "the same that cannot go on without an operator")                        \
+    X(gauge, mirror_lag_messages, "messages of all streams that wait to be copied and read back")     \
+    X(gauge, mirror_lag_bytes, "bytes of these")                                                      \
+    X(gauge, mirror_lag_ms, "age of the oldest of these, of the stream that is furthest behind")      \
+    X(gauge, mirror_unread, "messages of JetStream streams that are not read yet, as last heard")     \
+    X(gauge, mirror_held, "publishes that wait for a switch or for NATS")                             \
+    X(gauge, mirror_held_bytes, "bytes of these")                                                     \
+    X(counter, mirror_copied, "messages copied to JetStream and read back")                           \
+    X(counter, mirror_imported, "messages of NATS clients stored")                                    \
+    X(counter, mirror_own_publishes, "publishes that JetStream ordered, stored")                      \
+    X(counter, mirror_refusals, "messages that the NATS server refused")                              \
+    X(counter, mirror_duplicates, "messages that JetStream had already")                              \
+    X(counter, mirror_reordered, "messages that arrived in JetStream behind later ones")              \
+    X(counter, mirror_parked, "messages of JetStream that kedge cannot represent")                    \
+    X(counter, mirror_taken_back, "messages that JetStream lost and gets again")                      \
     X(gauge, log_lines_waiting, "log lines that wait to be written")                                  \
     X(counter, log_lines_dropped, "log lines dropped because standard error did not keep up")
 

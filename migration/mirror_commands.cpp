@@ -1,0 +1,442 @@
+// Commands of one stream: what they wait for, and pause, resume, complete and cancel.
+
+#include "migration/identity.hpp"
+#include "migration/mirror.hpp"
+
+#include <utility>
+
+namespace kedge::migration {
+
+void mirror::ask(command what, token request, std::string const& user, migration_request::known_stream const& known, instant now,
+                 effects& out)
+{
+    auto const say = [&](admin_result result) { out.answers.emplace_back(request, std::move(result)); };
+    switch (what.what) {
+    case command::verb::plan:
+    case command::verb::status: return say({0, status(now), {}});
+    case command::verb::events: {
+        auto list = nlohmann::json::array();
+        for (auto const& e : journal_.history)
+            list.push_back({{"time_ms", e.time_ms}, {"state", e.state}, {"what", e.what}, {"why", e.why}, {"by", e.by}});
+        return say({0, {{"stream", name()}, {"events", std::move(list)}}, {}});
+    }
+    case command::verb::diff:
+        if (what.follow || (diff_ && !diff_->finished())) {
+            if (!diff_ && journal_.diff.is_null())
+                return say(refused("no diff of " + name() + " was made: 'kedge migrate diff " + name() + "' makes one"));
+            return say({0, diff_status(true), {}});
+        }
+        break;
+    case command::verb::start:
+    case command::verb::switch_over:
+    case command::verb::reverse:
+    case command::verb::pause:
+    case command::verb::resume:
+    case command::verb::complete:
+    case command::verb::cancel: break;
+    }
+    if (job_)
+        return say(refused("'migrate " + std::string{to_string(job_->what.what)} + ' ' + name() + "' is under way: try again"));
+    job_.emplace();
+    job_->what = std::move(what);
+    job_->request = request;
+    job_->user = user;
+    job_->known = known;
+    job_->began_ms = now.steady_ms;
+    if (known.state.id == stream_.id && phase() == stream_phase::legacy)
+        stream_ = known.state;  // it may have been edited since
+    switch (job_->what.what) {
+    case command::verb::plan:
+    case command::verb::status:
+    case command::verb::events: break;
+    case command::verb::start: start(now, out); break;
+    case command::verb::diff: diff(now, out); break;
+    case command::verb::switch_over: change(now, out); break;
+    case command::verb::reverse:
+        if (job_->what.abandon)
+            abandon(now, out);
+        else
+            change(now, out);
+        break;
+    case command::verb::pause: pause(now, out); break;
+    case command::verb::resume: resume(now, out); break;
+    case command::verb::complete: complete(now, out); break;
+    case command::verb::cancel: cancel(now, out); break;
+    }
+    settle(now, out);
+}
+
+void mirror::answer(admin_result result, effects& out)
+{
+    if (job_ && job_->request != token::none)
+        out.answers.emplace_back(job_->request, std::move(result));
+    job_.reset();
+}
+
+void mirror::refuse_job(std::string why, effects& out, nlohmann::json data) { answer(refused(std::move(why), std::move(data)), out); }
+
+/// The stage goes on by itself, at the next step.
+void mirror::go(stage at, instant now) { wait(at, token::none, now); }
+
+void mirror::wait(stage at, token asked, instant now)
+{
+    job_->at = at;
+    job_->asked = asked;
+    job_->stage_ms = now.steady_ms;
+}
+
+/// False: the person was asked to type the stream's name, and the job is over.
+bool mirror::confirmed(std::vector<std::string> risk, effects& out)
+{
+    if (job_->what.confirm == name())
+        return true;
+    refuse_job(job_->what.confirm.empty() ? "this has to be confirmed with the stream's name"
+                                          : "'" + job_->what.confirm + "' is not the stream's name",
+               out, {{"confirm", name()}, {"risk", std::move(risk)}});
+    return false;
+}
+
+void mirror::pause(instant now, effects& out)
+{
+    if (phase() == stream_phase::nats || phase() == stream_phase::complete)
+        return refuse_job(name() + " is ordered by JetStream: a pause would end all publishing to it", out);
+    if (phase() != stream_phase::mirroring)
+        return refuse_job(name() + " is not mirrored: there is nothing to pause", out);
+    if (journal_.paused)
+        return answer({0, status(now), {}}, out);
+    journal_.paused = true;
+    note("paused", {}, job_->user, now, out);
+    wait(stage::committing, write(out), now);
+}
+
+void mirror::resume(instant now, effects& out)
+{
+    if (!copies_in(phase()))
+        return refuse_job(name() + " is not mirrored: 'kedge migrate start " + name() + "' begins, or goes on", out);
+    if (!journal_.paused && !journal_.broken)
+        return answer({0, status(now), {}}, out);
+    if (journal_.broken && journal_.broken->reason == "journal")
+        return refuse_job(journal_.broken->why + ": " + journal_.broken->next, out);
+    if (journal_.broken && journal_.broken->reason == to_string(breakage::stream_gone) && job_->what.adopt) {
+        if (!linked())
+            return refuse_job("there is no link to NATS: " + context_.link.why, out);
+        wait(stage::making, numbers_.next_token(), now);
+        out.backend.emplace_back(backend_command::stream_info{job_->asked, jet_name()});
+        return;
+    }
+    resumed(now, out);
+}
+
+/// Whatever stopped it is over, as far as the operator can say.
+void mirror::resumed(instant now, effects& out)
+{
+    bool const was_broken = journal_.broken.has_value();
+    journal_.paused = false;
+    journal_.broken.reset();
+    note("resumed", job_->what.adopt ? "with --adopt" : "", job_->user, now, out);
+    if (replica_ && was_broken) {
+        replica_->adopt(job_->what.adopt);
+        replica_->mend();
+    }
+    wait(stage::committing, write(out), now);
+}
+
+void mirror::complete(instant now, effects& out)
+{
+    if (phase() == stream_phase::complete)
+        return answer({0, status(now), {}}, out);
+    if (phase() != stream_phase::nats)
+        return refuse_job(name() + " is " + std::string{to_string(phase())} + ": only a stream that JetStream orders can be completed", out);
+    auto const why = not_ready(now, true);
+    auto const& facts = replica_->now();
+    auto const rows = stream_.first <= last_ ? last_ - stream_.first + 1 : 0;
+    if (job_->what.dry_run)
+        return answer({0,
+                       {{"stream", name()},
+                        {"ok", why.empty()},
+                        {"steps",
+                         {{{"text", "write down that JetStream orders " + name() + " for good: there is no way back"}, {"figures", nlohmann::json::object()}},
+                          {{"text", "keep rows in the log only until every consumer is done with them; while there is no consumer, the limits hold"},
+                           {"figures", {{"rows", rows}, {"consumers", job_->known.consumers}}}},
+                          {{"text", "go on copying what waits and reading what is published"}, {"figures", {{"waiting", facts.waiting_rows}}}}}},
+                        {"why_not", why}},
+                       {}},
+                      out);
+    if (!why.empty())
+        return refuse_job(why.front(), out, {{"why_not", why}});
+    if (!confirmed({"there is no way back: JetStream orders " + name() + " for good",
+                    "the log keeps a message only until every consumer of " + name() + " is done with it"},
+                   out))
+        return;
+    enter(phase_event::completed, {}, job_->user, now, out);
+    wait(stage::committing, write(out), now);
+}
+
+/// The journal says so; the stream's retention follows.
+void mirror::completed(instant now, effects& out)
+{
+    stream_.config.keep = retention::interest;
+    wait(stage::trimming, numbers_.next_token(), now);
+    out.store.emplace_back(store_request::edit_stream{job_->asked, stream_.id, stream_.config});
+    out.reached.emplace_back("complete.intent");
+}
+
+void mirror::cancel(instant now, effects& out)
+{
+    bool const also_there = job_->what.delete_stream;
+    bool const damaged = journal_.broken && journal_.broken->reason == "journal";
+    if (phase() == stream_phase::legacy && (!recorded_ || !also_there))
+        return answer({0, status(now), {}}, out);
+    if (phase() == stream_phase::nats && !damaged)
+        return refuse_job("JetStream orders " + name() + ": bring it back first with 'kedge migrate reverse " + name() + "'", out);
+    if (phase() == stream_phase::complete)
+        return refuse_job(name() + " is complete: there is no way back", out);
+    if (also_there) {
+        if (!linked())
+            return refuse_job("there is no link to NATS, so " + jet_name() + " cannot be deleted: " + context_.link.why, out);
+        if (journal_.broken && journal_.broken->reason == to_string(breakage::foreign_owner))
+            return refuse_job(jet_name() + " is not this server's to delete: " + journal_.broken->why, out);
+        if (!confirmed({"the JetStream stream " + jet_name() + " is deleted with all that it holds",
+                        "NATS clients that read it lose their consumers"},
+                       out))
+            return;
+    }
+    if (damaged)
+        journal_.phase = stream_phase::mirroring;
+    journal_.paused = false;
+    journal_.broken.reset();
+    journal_.diff_resume = nullptr;
+    if (diff_)
+        diff_->stop(out);
+    diff_.reset();
+    if (phase() == stream_phase::mirroring)
+        enter(phase_event::cancelled, {}, job_->user, now, out);
+    wait(stage::committing, write(out), now);
+}
+
+/// The journal says LEGACY: the copy stops here, and is kept as it is, or goes.
+void mirror::cancelled(instant now, effects& out)
+{
+    steer(now, out);
+    checked_ = false;
+    context_.gates.forget(stream_.id);
+    if (!job_->what.delete_stream) {
+        out.reached.emplace_back("cancel.committed");
+        return answer({0, {{"stream", name()}, {"state", to_string(phase())}}, {}}, out);
+    }
+    wait(stage::deleting, numbers_.next_token(), now);
+    out.backend.emplace_back(backend_command::delete_stream{job_->asked, jet_name()});
+}
+
+void mirror::job_answered(backend_event::answered const& answer, instant now, effects& out)
+{
+    auto const* const problem = std::get_if<backend_event::problem>(&answer.what);
+    auto const* const info = std::get_if<jet_info>(&answer.what);
+    switch (job_->at) {
+    case stage::making:
+        if (info && job_->what.what == command::verb::resume && info->config.description != describe_owner(self()))
+            return start_make(*info, now, out);
+        if (info)
+            return start_made(*info, now, out);
+        if (problem && problem->missing && job_->what.what == command::verb::resume)
+            return start_make(std::nullopt, now, out);
+        return job_failed("the server does not make " + jet_name() + ": " + (problem ? problem->why : "it gave no answer"), now, out);
+    case stage::stamping:
+        if (auto const* const last = std::get_if<bus_message>(&answer.what))
+            job_->first_stamp = stamp_of(*last);
+        else if (problem && !problem->missing)
+            return job_failed("the last message of " + jet_name() + " cannot be read: " + problem->why, now, out);
+        return start_intend(now, out);
+    case stage::fencing:
+        if (!info)
+            return roll_back("the server does not say how far " + jet_name() + " goes: " + (problem ? problem->why : "it gave no answer"), now, out);
+        job_->fence_place = info->last;
+        return go(stage::importing, now);
+    case stage::deleting:
+        if (problem && !problem->missing)
+            return refuse_job(name() + " is LEGACY, but " + jet_name() + " was not deleted: " + problem->why, out);
+        wait(stage::forgetting, numbers_.next_token(), now);
+        out.store.emplace_back(store_request::remove_mirror{job_->asked, stream_.id});
+        return;
+    case stage::checking:
+    case stage::comparing:
+    case stage::erasing:
+    case stage::intending:
+    case stage::committing:
+    case stage::holding:
+    case stage::counting:
+    case stage::draining:
+    case stage::importing:
+    case stage::opening:
+    case stage::forgetting:
+    case stage::freezing:
+    case stage::trimming: return;
+    }
+}
+
+void mirror::job_stored(store_event::any const& event, instant now, effects& out)
+{
+    if (auto const* const failed = std::get_if<store_event::failed>(&event))
+        return job_failed(failed->why.message, now, out);
+    if (auto const* const imported = std::get_if<store_event::imported>(&event))
+        return start_counted(imported->now, now, out);
+    job_done(now, out);
+}
+
+void mirror::job_done(instant now, effects& out)
+{
+    switch (job_->at) {
+    case stage::erasing:
+        recorded_ = false;
+        replica_.reset();
+        return start_from(now, out);
+    case stage::intending:
+        recorded_ = true;
+        out.reached.push_back(label("intent"));
+        if (job_->what.what == command::verb::start)
+            return start_make(job_->checks->existing(), now, out);
+        return go(stage::holding, now);
+    case stage::committing:
+        switch (job_->what.what) {
+        case command::verb::start:
+            out.reached.emplace_back("start.committed");
+            wait(stage::counting, numbers_.next_token(), now);
+            if (job_->resumed)
+                return start_counted({}, now, out);
+            out.store.emplace_back(store_request::import_messages{job_->asked, stream_.id, {}, job_->first_place, job_->first_stamp, {}});
+            return;
+        case command::verb::switch_over: out.reached.push_back(label("committed")); return go(stage::opening, now);
+        case command::verb::reverse:
+            if (job_->what.abandon)
+                return abandoned(now, out);
+            out.reached.push_back(label("committed"));
+            return go(stage::opening, now);
+        case command::verb::pause: steer(now, out); return answer({0, status(now), {}}, out);
+        case command::verb::resume:
+            steer(now, out);
+            ask_owner(now, out);
+            return answer({0, status(now), {}}, out);
+        case command::verb::complete: return completed(now, out);
+        case command::verb::cancel: out.reached.emplace_back("cancel.intent"); return go(stage::freezing, now);
+        case command::verb::plan:
+        case command::verb::status:
+        case command::verb::diff:
+        case command::verb::events: return;
+        }
+        return;
+    case stage::forgetting:
+        recorded_ = false;
+        dirty_ = false;
+        replica_.reset();
+        journal_ = {};
+        out.reached.emplace_back("cancel.committed");
+        return answer({0, {{"stream", name()}, {"state", to_string(phase())}, {"deleted", true}}, {}}, out);
+    case stage::trimming:
+        out.reached.emplace_back("complete.committed");
+        return answer({0, status(now), {}}, out);
+    case stage::checking:
+    case stage::comparing:
+    case stage::stamping:
+    case stage::making:
+    case stage::holding:
+    case stage::counting:
+    case stage::draining:
+    case stage::fencing:
+    case stage::importing:
+    case stage::opening:
+    case stage::deleting:
+    case stage::freezing: return;
+    }
+}
+
+void mirror::job_failed(std::string why, instant now, effects& out)
+{
+    switch (job_->at) {
+    case stage::intending:
+    case stage::committing:
+        // What the store holds now is not known: what holds here is written until it stands.
+        if (phase() == stream_phase::switching || phase() == stream_phase::reversing)
+            return roll_back("the journal could not be written: " + why, now, out);
+        switch (job_->what.what) {
+        case command::verb::switch_over:
+        case command::verb::reverse:
+            --journal_.authority_epoch;
+            if (job_->what.abandon) {
+                journal_.phase = stream_phase::nats;
+                break;
+            }
+            journal_.phase = forward() ? stream_phase::switching : stream_phase::reversing;
+            return roll_back("the journal could not be written: " + why, now, out);
+        case command::verb::start: journal_.phase = stream_phase::legacy; break;
+        case command::verb::pause: journal_.paused = false; break;
+        case command::verb::complete: journal_.phase = stream_phase::nats; break;
+        case command::verb::cancel: journal_.phase = replica_ && replica_->running() ? stream_phase::mirroring : phase(); break;
+        case command::verb::plan:
+        case command::verb::status:
+        case command::verb::diff:
+        case command::verb::resume:
+        case command::verb::events: break;
+        }
+        break;
+    case stage::counting: return start_counted({}, now, out);
+    case stage::making:
+        if (job_->what.what == command::verb::start && journal_.created_ns == 0 && recorded_) {
+            recorded_ = false;
+            out.store.emplace_back(store_request::remove_mirror{numbers_.next_token(), stream_.id});
+        }
+        break;
+    case stage::draining:
+    case stage::fencing:
+    case stage::importing: return roll_back(std::move(why), now, out);
+    case stage::checking:
+    case stage::comparing:
+    case stage::erasing:
+    case stage::stamping:
+    case stage::holding:
+    case stage::opening:
+    case stage::deleting:
+    case stage::forgetting:
+    case stage::freezing:
+    case stage::trimming: break;
+    }
+    dirty_ = recorded_;
+    refuse_job(std::move(why), out);
+}
+
+void mirror::checked(instant now, effects& out)
+{
+    if (!job_ || job_->at != stage::checking || !job_->checks->finished())
+        return;
+    if (job_->what.what == command::verb::start)
+        start_checked(now, out);
+    else
+        change_checked(now, out);
+}
+
+void mirror::advance(instant now, effects& out)
+{
+    switch (job_->at) {
+    case stage::comparing: return change_compared(now, out);
+    case stage::holding: return change_hold(now, out);
+    case stage::draining: return change_drain(now, out);
+    case stage::importing: return change_import(now, out);
+    case stage::opening: return change_open(now, out);
+    case stage::freezing: return cancelled(now, out);
+    case stage::fencing:
+        if (now.steady_ms >= job_->held_ms + job_->hold_ms)
+            return roll_back("the server did not say in time how far " + jet_name() + " goes", now, out);
+        return;
+    case stage::checking:
+    case stage::erasing:
+    case stage::stamping:
+    case stage::intending:
+    case stage::making:
+    case stage::committing:
+    case stage::counting:
+    case stage::deleting:
+    case stage::forgetting:
+    case stage::trimming: return;
+    }
+}
+
+}  // namespace kedge::migration

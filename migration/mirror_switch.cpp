@@ -1,0 +1,272 @@
+// Switch and reverse: one procedure, with the roles of the two sides exchanged. And the way out when the other side is lost.
+
+#include <algorithm>
+#include <utility>
+
+#include "migration/mirror.hpp"
+
+namespace kedge::migration {
+
+namespace {
+
+constexpr std::uint64_t tail_compared = 10'000;  // places, before and after
+constexpr std::uint64_t compare_ms = 30'000;
+
+}  // namespace
+
+std::string mirror::label(char const* point) const { return std::string{to_string(job_->what.what)} + '.' + point; }
+
+void mirror::change(instant now, effects& out)
+{
+    auto const done = forward() ? stream_phase::nats : stream_phase::mirroring;
+    if (phase() == done && !job_->what.dry_run)
+        return answer({0, {{"stream", name()}, {"state", to_string(phase())}, {"held_ms", 0}, {"held_messages", 0}}, {}}, out);
+    if (phase() != (forward() ? stream_phase::mirroring : stream_phase::nats))
+        return refuse_job(name() + " is " + std::string{to_string(phase())} + ": only a stream that is "
+                              + (forward() ? "MIRRORING can be switched" : "NATS can be reversed"),
+                          out);
+    if (auto const why = not_ready(now, true); !why.empty() && !job_->what.dry_run)
+        return refuse_job(why.front(), out, {{"stream", name()}, {"state", to_string(phase())}, {"why_not", why}});
+    job_->hold_ms = job_->what.hold_ms.value_or(context_.bounds.hold_ms);
+    preflight::matter matter;
+    matter.stream = stream_;
+    matter.unacked = job_->known.unacked;
+    matter.from = "now";
+    matter.jet = jet_name();
+    matter.self = self();
+    matter.marked = journal_.marked;
+    matter.created_ns = journal_.created_ns;
+    matter.bridges = context_.bridges;
+    job_->checks = std::make_unique<preflight>(preflight::purpose::change, std::move(matter), context_.bounds, context_.server, numbers_);
+    go(stage::checking, now);
+    job_->checks->run(context_.link, now, out);
+    checked(now, out);
+}
+
+void mirror::change_checked(instant now, effects& out)
+{
+    auto const& checks = *job_->checks;
+    if (job_->what.dry_run) {
+        auto why = not_ready(now, true);
+        if (!checks.ok())
+            why.push_back(checks.why_not());
+        return answer({0, {{"stream", name()}, {"ok", why.empty()}, {"steps", change_steps(now)}, {"why_not", why}}, {}}, out);
+    }
+    if (!checks.ok())
+        return refuse_job(checks.why_not(), out, checks.result());
+    if (diff_ && !diff_->finished())
+        return refuse_job("a diff of " + name() + " is under way: wait for its end", out);
+    begin_diff(tail_compared, nullptr, now, out);
+    diff_for_job_ = true;
+    go(stage::comparing, now);
+}
+
+void mirror::change_compared(instant now, effects& out)
+{
+    if (diff_for_job_ && now.steady_ms < job_->stage_ms + compare_ms)
+        return;
+    auto const end = [&](std::string why) {
+        if (std::exchange(diff_for_job_, false) && diff_) {
+            diff_->stop(out);
+            diff_.reset();
+        }
+        refuse_job(std::move(why), out);
+    };
+    if (diff_for_job_)
+        return end("the diff of the last " + count_of(tail_compared, "message") + " did not end within " + time_text(compare_ms));
+    if (diff_ && !diff_->failed().empty())
+        return end("the diff of the last messages failed: " + diff_->failed());
+    if (diff_ && !diff_->clean())
+        return end("the last messages differ: 'kedge migrate diff " + name() + "' says where");
+    if (auto const why = not_ready(now, true); !why.empty())
+        return end(why.front());
+    change_intend(now, out);
+}
+
+void mirror::change_intend(instant now, effects& out)
+{
+    enter(forward() ? phase_event::switch_intended : phase_event::reverse_intended, {}, job_->user, now, out);
+    wait(stage::intending, write(out), now);
+}
+
+void mirror::change_hold(instant now, effects& out)
+{
+    job_->held_ms = now.steady_ms;
+    context_.gates.hold(stream_.id, context_.bounds.hold_bytes,
+                        "the authority of " + name() + " is changing and too much waits for it: send it again with the same id");
+    go(stage::draining, now);
+    change_drain(now, out);
+}
+
+/// Until what was under way when the hold began is in the log, or is certainly not.
+void mirror::change_drain(instant now, effects& out)
+{
+    auto const seen = context_.gates.look(stream_.id);
+    if (seen.overflowed)
+        return roll_back("more than " + bytes_text(context_.bounds.hold_bytes) + " of publishes had to be held", now, out);
+    if (!linked())
+        return roll_back("the link to NATS went down: " + context_.link.why, now, out);
+    if (seen.in_flight != 0 || replica_->unsettled() != 0) {
+        if (now.steady_ms >= job_->held_ms + job_->hold_ms)
+            roll_back("not done within " + time_text(job_->hold_ms) + ": it waited for " + waits_for(), now, out);
+        return;
+    }
+    out.reached.push_back(label("held"));
+    if (forward()) {
+        job_->fence_row = last_;
+        return go(stage::importing, now);
+    }
+    wait(stage::fencing, numbers_.next_token(), now);
+    out.backend.emplace_back(backend_command::stream_info{job_->asked, jet_name()});
+}
+
+/// Until everything up to the fence is on both sides. Native messages go on: the fence stands.
+void mirror::change_import(instant now, effects& out)
+{
+    auto const& facts = replica_->now();
+    if (context_.gates.look(stream_.id).overflowed)
+        return roll_back("more than " + bytes_text(context_.bounds.hold_bytes) + " of publishes had to be held", now, out);
+    if (!linked())
+        return roll_back("the link to NATS went down: " + context_.link.why, now, out);
+    bool const passed = facts.synchronous && (forward() ? facts.floor >= job_->fence_row : facts.checkpoint >= job_->fence_place)
+                        && facts.waiting_rows == 0;
+    if (!passed) {
+        if (now.steady_ms >= job_->held_ms + job_->hold_ms)
+            roll_back("not done within " + time_text(job_->hold_ms) + ": it waited for " + waits_for(), now, out);
+        return;
+    }
+    out.reached.push_back(label("fenced"));
+    ++journal_.authority_epoch;
+    enter(forward() ? phase_event::switch_committed : phase_event::reverse_committed, {}, job_->user, now, out);
+    wait(stage::committing, write(out), now);
+}
+
+/// The commit stands: what was held goes to the new authority, in its order.
+void mirror::change_open(instant now, effects& out)
+{
+    auto const to = authority_in(phase());
+    auto const held = context_.gates.look(stream_.id).held;
+    replica_->set_authority(to, journal_.authority_epoch);
+    context_.gates.open(stream_.id, to == authority::sqlite ? ingress::way::store : ingress::way::jetstream);
+    out.reached.push_back(label("released"));
+    auto const held_ms = now.steady_ms - job_->held_ms;
+    answer({0, {{"stream", name()}, {"state", to_string(phase())}, {"held_ms", held_ms}, {"held_messages", held}}, {}}, out);
+    if (!diff_ || diff_->finished())
+        begin_diff(tail_compared, nullptr, now, out);
+}
+
+void mirror::roll_back(std::string why, instant now, effects& out)
+{
+    auto const held = context_.gates.look(stream_.id).held;
+    bool const switching = phase() == stream_phase::switching;
+    enter(switching ? phase_event::switch_rolled_back : phase_event::reverse_rolled_back, why, job_->user, now, out);
+    write(out);
+    context_.gates.open(stream_.id, switching ? ingress::way::store : ingress::way::jetstream);
+    auto const held_ms = job_->held_ms == 0 ? 0 : now.steady_ms - job_->held_ms;
+    refuse_job("rolled back: " + why, out,
+               {{"stream", name()}, {"state", to_string(phase())}, {"held_ms", held_ms}, {"held_messages", held}});
+}
+
+void mirror::abandon(instant now, effects& out)
+{
+    if (phase() == stream_phase::mirroring)
+        return answer({0, {{"stream", name()}, {"state", to_string(phase())}, {"held_ms", 0}, {"held_messages", 0}}, {}}, out);
+    if (phase() != stream_phase::nats)
+        return refuse_job(name() + " is " + std::string{to_string(phase())} + ": only a stream that is NATS can be taken back from it", out);
+    if (linked() && !journal_.broken)
+        return refuse_job("NATS answers: 'kedge migrate reverse " + name() + "' brings the stream back without a loss", out);
+    auto const& facts = replica_->now();
+    std::vector<std::string> risk;
+    risk.push_back("what NATS clients published to " + jet_name() + " behind message " + std::to_string(facts.checkpoint)
+                   + (facts.jet_last > facts.checkpoint ? " (up to " + std::to_string(facts.jet_last) + " as last heard)" : " (how much is not known)")
+                   + " is not here; it comes when that stream is back, and is lost if it never is");
+    if (auto const unknown = replica_->unsettled())
+        risk.push_back(count_of(unknown, "publish waits or may be", "publishes wait or may be") + " in " + jet_name()
+                       + ": answered 'unavailable', and sent again by clients that keep ids");
+    risk.push_back("NATS clients and SSH clients no longer see one order until the copy has caught up");
+    if (!confirmed(std::move(risk), out))
+        return;
+    ++journal_.authority_epoch;
+    enter(phase_event::abandoned, "messages of " + jet_name() + " behind " + std::to_string(facts.checkpoint) + " were given up", job_->user, now, out);
+    wait(stage::committing, write(out), now);
+}
+
+void mirror::abandoned(instant now, effects& out)
+{
+    replica_->abandon(name() + " was taken back from NATS: it may have been stored there; send it again with the same id", now, out);
+    replica_->set_authority(authority::sqlite, journal_.authority_epoch);
+    context_.gates.open(stream_.id, ingress::way::store);
+    steer(now, out);
+    answer({0, {{"stream", name()}, {"state", to_string(phase())}, {"held_ms", 0}, {"held_messages", 0}}, {}}, out);
+}
+
+std::string mirror::waits_for() const
+{
+    auto const& facts = replica_->now();
+    switch (job_->at) {
+    case stage::draining: {
+        auto const under_way = context_.gates.look(stream_.id).in_flight;
+        return under_way != 0 ? count_of(under_way, "publish", "publishes") + " under way"
+                              : count_of(replica_->unsettled(), "publish", "publishes") + " of unknown outcome";
+    }
+    case stage::fencing: return "the server to say how far " + jet_name() + " goes";
+    case stage::importing:
+        if (facts.waiting_rows != 0)
+            return count_of(facts.waiting_rows, "message") + " to be copied and read back";
+        if (!facts.synchronous)
+            return "what " + jet_name() + " held when the link came to be read";
+        return forward() ? "message " + std::to_string(job_->fence_row) + " to be read back"
+                         : "message " + std::to_string(job_->fence_place) + " of " + jet_name() + " to be read";
+    case stage::intending:
+    case stage::committing: return "the journal";
+    case stage::checking:
+    case stage::comparing:
+    case stage::erasing:
+    case stage::stamping:
+    case stage::making:
+    case stage::holding:
+    case stage::counting:
+    case stage::opening:
+    case stage::deleting:
+    case stage::forgetting:
+    case stage::freezing:
+    case stage::trimming: break;
+    }
+    return "nothing";
+}
+
+nlohmann::json mirror::change_steps(instant now) const
+{
+    auto steps = nlohmann::json::array();
+    auto const add = [&](std::string text, nlohmann::json figures = nlohmann::json::object()) {
+        steps.push_back({{"text", std::move(text)}, {"figures", std::move(figures)}});
+    };
+    auto const& facts = replica_->now();
+    auto const rate = published_rate_.a_second();
+    auto const carried = std::max(copied_rate_.a_second(), imported_rate_.a_second());
+    // What is on its way when the hold begins has to go there and come back: about the lag of now.
+    auto const expected_ms = lag_ms(now) + 50;
+    add("compare the last " + count_of(tail_compared, "message") + " of both sides", {{"messages", tail_compared}});
+    add("write the intent into the journal: a crash from here on rolls back", {{"authority_epoch", journal_.authority_epoch + 1}});
+    add("hold what SSH clients publish to " + name() + ", at most " + time_text(job_->hold_ms) + " and " + bytes_text(context_.bounds.hold_bytes),
+        {{"hold_ms", job_->hold_ms},
+         {"hold_bytes", context_.bounds.hold_bytes},
+         {"published_per_second", rate},
+         {"expected_ms", expected_ms},
+         {"expected_messages", static_cast<std::uint64_t>(rate * static_cast<double>(expected_ms) / 1000)}});
+    add("wait until nothing is under way or of unknown outcome",
+        {{"under_way", context_.gates.look(stream_.id).in_flight}, {"unsettled", replica_->unsettled()}});
+    if (forward())
+        add("wait until every message of the log up to then was read back from " + jet_name(),
+            {{"waiting", facts.waiting_rows}, {"in_flight", facts.in_flight}, {"copied_per_second", carried}});
+    else
+        add("wait until every message of " + jet_name() + " up to then is in the log",
+            {{"unread", facts.unread}, {"checkpoint", facts.checkpoint}, {"imported_per_second", carried}});
+    add("write down that " + std::string{forward() ? "JetStream" : "SQLite"} + " orders " + name() + ": the point of no return but by "
+            + (forward() ? "reverse" : "switch"),
+        {{"authority_epoch", journal_.authority_epoch + 1}});
+    add("hand what was held to " + std::string{forward() ? "JetStream" : "SQLite"} + " in its order, and compare the last messages again");
+    return steps;
+}
+
+}  // namespace kedge::migration

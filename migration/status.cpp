@@ -1,0 +1,221 @@
+// How a stream's migration stands, as operators see it: figures, what is not ready and why, what comes next.
+
+#include <algorithm>
+
+#include "migration/mirror.hpp"
+
+namespace kedge::migration {
+
+namespace {
+
+constexpr unsigned checks_wanted = 3;
+constexpr std::uint64_t check_every_ms = 1'000;
+constexpr std::uint64_t behind_rows = 10'000;  // that is catching up, whatever the time
+
+}  // namespace
+
+std::uint64_t mirror::lag_ms(instant now) const
+{
+    if (!replica_)
+        return 0;
+    auto const since = replica_->now().waiting_since_ms;
+    return since == 0 || since >= now.wall_ms ? 0 : now.wall_ms - since;
+}
+
+bool mirror::small_lag(instant now) const
+{
+    if (!replica_)
+        return false;
+    auto const& facts = replica_->now();
+    return facts.linked && facts.synchronous && lag_ms(now) <= context_.bounds.ready_lag_ms && facts.waiting_rows <= behind_rows
+           && facts.unread <= context_.bounds.read_messages;
+}
+
+/// Once a second: rates, whether the lag is small, whether it is catching up.
+void mirror::sample(instant now, effects& out)
+{
+    if (now.steady_ms < sampled_ms_ + check_every_ms)
+        return;
+    sampled_ms_ = now.steady_ms;
+    published_rate_.sample(published_, now.steady_ms);
+    if (!replica_)
+        return;
+    auto const& facts = replica_->now();
+    copied_rate_.sample(facts.copied, now.steady_ms);
+    imported_rate_.sample(facts.imported + facts.own_publishes, now.steady_ms);
+    small_lags_ = small_lag(now) ? std::min(small_lags_ + 1, checks_wanted) : 0;
+    if (!copies_in(phase()))
+        return;
+    auto const behind = facts.waiting_rows + facts.unread;
+    if (catching_total_ == 0) {
+        if (facts.linked && replica_->running() && (facts.waiting_rows > behind_rows || lag_ms(now) > 5 * context_.bounds.ready_lag_ms)) {
+            catching_total_ = std::max<std::uint64_t>(behind, 1);
+            note("catching up", count_of(behind, "message") + " behind", {}, now, out);
+        }
+    } else if (small_lags_ != 0) {
+        catching_total_ = 0;
+        note("caught up", {}, {}, now, out);
+    } else {
+        catching_total_ = std::max(catching_total_, behind);
+    }
+}
+
+std::vector<std::string> mirror::not_ready(instant now, bool for_command) const
+{
+    std::vector<std::string> why;
+    if (!copies_in(phase())) {
+        why.push_back(name() + " is not mirrored");
+        return why;
+    }
+    if (phase() == stream_phase::complete || !replica_)
+        return why;
+    auto const& facts = replica_->now();
+    auto const& bounds = context_.bounds;
+    if (journal_.broken)
+        why.push_back("the migration is broken: " + journal_.broken->why);
+    if (journal_.paused)
+        why.push_back("it is paused");
+    if (!linked())
+        why.push_back("there is no link to NATS: " + context_.link.why);
+    else if (!journal_.broken && !journal_.paused && !facts.synchronous)
+        why.push_back("what " + jet_name() + " held when the link came is still being read");
+    if (!facts.refused_why.empty())
+        why.push_back("the server refuses a message, which is tried again: " + facts.refused_why);
+    if (auto const lag = lag_ms(now); lag > bounds.ready_lag_ms || facts.waiting_rows > behind_rows)
+        why.push_back(count_of(facts.waiting_rows, "message waits", "messages wait") + " to be copied, the first for " + time_text(lag) + " (at most "
+                      + time_text(bounds.ready_lag_ms) + " is ready)");
+    if (facts.unread > bounds.read_messages)
+        why.push_back(count_of(facts.unread, "message") + " of " + jet_name() + " are not read yet");
+    // Whether publishes come faster than they can be carried shows in the lag; here it is said before there is one.
+    if (auto const rate = published_rate_.a_second(), carried = copied_rate_.a_second();
+        phase() == stream_phase::mirroring && rate > 1000 && carried < 0.8 * rate && facts.waiting_rows > behind_rows / 2)
+        why.push_back(count_of(static_cast<std::uint64_t>(rate), "message") + " a second are published and only "
+                      + std::to_string(static_cast<std::uint64_t>(carried)) + " copied");
+    if (for_command)
+        return why;
+    if (small_lags_ < checks_wanted)
+        why.push_back("the lag has been small for " + std::to_string(small_lags_) + " of " + std::to_string(checks_wanted) + " checks in a row");
+    auto const& last = journal_.diff;
+    if (diff_ && !diff_->finished())
+        why.push_back("a diff is under way");
+    else if (last.is_null())
+        why.push_back("no diff was made: 'kedge migrate diff " + name() + '\'');
+    else if (!last.value("clean", false))
+        why.push_back("the last diff found differences: 'kedge migrate diff " + name() + '\'');
+    else if (auto const at = last.value("at_ms", std::uint64_t{0}); at + bounds.diff_age_ms < now.wall_ms)
+        why.push_back("the last diff is " + time_text(now.wall_ms - at) + " old: 'kedge migrate diff " + name() + '\'');
+    return why;
+}
+
+std::string mirror::next_step(instant now) const
+{
+    auto const kedge = [&](char const* verb) { return "'kedge migrate " + std::string{verb} + ' ' + name() + '\''; };
+    if (journal_.broken)
+        return journal_.broken->next;
+    if (journal_.paused)
+        return kedge("resume") + " goes on copying";
+    if (copies_in(phase()) && !linked())
+        return authority_in(phase()) == authority::jetstream
+                   ? "it goes on by itself when NATS is back; publishes wait, then are answered 'unavailable'. If NATS is lost for good: "
+                         + kedge("reverse") + " with --abandon"
+                   : "it goes on by itself when NATS is back; publishes are not held up";
+    switch (phase()) {
+    case stream_phase::legacy: return kedge(recorded_ ? "start" : "plan") + (recorded_ ? " goes on with the copy" : " says what a migration would meet");
+    case stream_phase::mirroring: {
+        if (catching_total_ != 0)
+            return "wait until it has caught up";
+        auto const why = not_ready(now, false);
+        return why.empty() ? "it is ready: " + kedge("switch") : "before a switch: " + why.front();
+    }
+    case stream_phase::switching: return "it is switched, or rolled back, within the hold";
+    case stream_phase::nats:
+        return "move the remaining clients; " + kedge("reverse") + " brings it back, " + kedge("complete") + " ends the way back";
+    case stream_phase::reversing: return "it is reversed, or rolled back, within the hold";
+    case stream_phase::complete: return "done: JetStream orders it for good";
+    }
+    return {};
+}
+
+nlohmann::json mirror::status(instant now) const
+{
+    using nlohmann::json;
+    static replica::facts const nothing{};
+    auto const& facts = replica_ ? replica_->now() : nothing;
+    bool const copies = copies_in(phase());
+
+    auto flags = json::array();
+    if (journal_.paused)
+        flags.push_back("paused");
+    if (catching_total_ != 0)
+        flags.push_back("catching_up");
+    if (copies && !linked())
+        flags.push_back("link_down");
+    if (journal_.broken)
+        flags.push_back("broken");
+
+    json catching;
+    if (catching_total_ != 0) {
+        auto const behind = facts.waiting_rows + facts.unread;
+        auto const rate = copied_rate_.a_second() + imported_rate_.a_second();
+        auto const gain = rate - (phase() == stream_phase::mirroring ? published_rate_.a_second() : 0);
+        catching = {{"rows", behind}, {"total", catching_total_}, {"rate", rate}};
+        catching["eta_s"] = gain > 1 ? json(static_cast<std::uint64_t>(static_cast<double>(behind) / gain)) : json{};
+    }
+
+    json hold;
+    auto const gate = context_.gates.look(stream_.id);
+    if (gate.holding && job_) {
+        auto const end = job_->held_ms + job_->hold_ms;
+        hold = {{"messages", gate.held},
+                {"bytes", gate.held_bytes},
+                {"left_ms", end > now.steady_ms ? end - now.steady_ms : 0},
+                {"waits_for", waits_for()}};
+    } else if (authority_in(phase()) == authority::jetstream && facts.queued != 0 && !linked()) {
+        hold = {{"messages", facts.queued}, {"bytes", facts.queued_bytes}, {"left_ms", nullptr}, {"waits_for", "the link to NATS"}};
+    }
+
+    auto parked = json::array();
+    for (auto const& each : facts.last_parked)
+        parked.push_back({{"place", each.place}, {"subject", each.subject}, {"why", each.why}});
+
+    auto const why = not_ready(now, false);
+    return {{"stream", name()},
+            {"jet", jet_name()},
+            {"state", to_string(phase())},
+            {"authority", authority_in(phase()) == authority::sqlite ? "sqlite" : "nats"},
+            {"authority_epoch", journal_.authority_epoch},
+            {"flags", std::move(flags)},
+            {"broken", journal_.broken ? json{{"reason", journal_.broken->reason}, {"why", journal_.broken->why}, {"next", journal_.broken->next}} : json{}},
+            {"lag",
+             {{"messages", facts.waiting_rows + facts.unread},
+              {"bytes", facts.waiting_bytes},
+              {"seconds", static_cast<double>(lag_ms(now)) / 1000},
+              {"known", copies && linked() && facts.linked && facts.synchronous && !journal_.paused && !journal_.broken}}},
+            {"unread", facts.unread},
+            {"rates",
+             {{"published", published_rate_.a_second()}, {"copied", copied_rate_.a_second()}, {"imported", imported_rate_.a_second()}}},
+            {"catching_up", std::move(catching)},
+            {"ready", copies && phase() != stream_phase::complete && why.empty()},
+            {"not_ready", why},
+            {"next", next_step(now)},
+            {"diff", diff_status(false)},
+            {"hold", std::move(hold)},
+            {"counters",
+             {{"copied", facts.copied},
+              {"imported", facts.imported},
+              {"own_publishes", facts.own_publishes},
+              {"refusals", facts.refusals},
+              {"duplicates", facts.duplicates},
+              {"reordered", facts.reordered},
+              {"parked", facts.parked},
+              {"taken_back", facts.taken_back},
+              {"generation", facts.generation}}},
+            {"parked", std::move(parked)},
+            {"checkpoint", facts.checkpoint},
+            {"jet_last", facts.jet_last},
+            {"floor", facts.floor},
+            {"last", last_},
+            {"since_ms", journal_.since_ms}};
+}
+
+}  // namespace kedge::migration
