@@ -1,0 +1,263 @@
+#pragma once
+/// Inside of `replica`: its state, in one struct a role, and who does what.
+
+#include <deque>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "migration/identity.hpp"
+#include "migration/lanes.hpp"
+#include "migration/replica.hpp"
+
+namespace kedge::migration {
+
+///              run + link                    all of before is stored
+///     idle ────────────────▶ settling ─────────────────▶ asking ◀──────────────┐ nothing is under way
+///      ▲                                             (stream_info)              │
+///      │ link down, stop, broken                       │      │ reader runs     │
+///      └── from everywhere                     reader  │      ▼                 │
+///                                              is new  │    passing ─▶ live ─▶ draining
+///                                                      ▼      ▲   the end then   refused,
+///                                                  comparing ─┤   is imported    timed out
+///                                                      │      │
+///                                  differs ─▶ searching ─▶ taking_back
+enum class replica_phase : unsigned char {
+    idle,
+    settling,     ///< the store has not answered what was read on an earlier link
+    asking,       ///< how far the stream goes
+    comparing,    ///< whether the message at the checkpoint is still that one
+    searching,    ///< the last message that both have
+    taking_back,  ///< what is above it waits again
+    passing,      ///< the importer reads up to the end as it was when asked; the pump waits
+    live,
+    draining      ///< something was not accepted: nothing is sent until all that was sent is answered
+};
+
+/// Rows on their way out.
+struct pump_state {
+    struct sent_row {
+        message_seq seq = 0;
+        std::uint64_t ticket = 0;
+        std::uint64_t time_ms = 0;
+        std::size_t bytes = 0;
+        jet_place place = 0;  ///< as acknowledged
+        bool answered = false;
+        bool duplicate = false;
+        bool read = false;
+    };
+    std::deque<sent_row> sent;       ///< rising seq and ticket; until read back and answered
+    std::size_t unread = 0;
+    std::size_t unread_bytes = 0;
+
+    std::deque<row> chunk;           ///< read from the store, not sent
+    message_seq fetch_from = 1;      ///< every row that waits below was sent or is in `chunk`
+    token fetching = token::none;
+    std::deque<row> ring;            ///< committed and not sent: all from `ring_from` up
+    std::size_t ring_bytes = 0;
+    message_seq ring_from = 1;
+    std::set<message_seq> landed;    ///< read back though not sent on this link: what is fetched may still have them
+};
+
+/// What is remembered of refusals, over all links.
+struct retry_state {
+    std::map<message_seq, unsigned> attempts;  ///< of rows whose message id somebody has used
+    unsigned rounds = 0;             ///< that ended by a refusal, without anything having got through
+    message_seq refused_seq = 0;     ///< lowest of this round that was refused for what it is
+    message_seq refused_before = 0;  ///< of the last one
+    unsigned refused_rounds = 0;     ///< in a row that it was this one
+};
+
+/// Publishes that JetStream orders.
+struct publish_state {
+    struct entry {
+        store_request::append what;
+        std::uint64_t since_ms = 0;  ///< steady
+        std::size_t bytes = 0;
+        std::uint64_t ticket = 0;
+        jet_place place = 0;
+        unsigned attempt = 0;
+        bool on_wire = false;        ///< sent on this link
+        bool answered = true;
+        bool duplicate = false;
+        bool settled = false;        ///< read back, or ended: nothing more comes of it
+    };
+    std::deque<entry> sent;          ///< by counter, without gaps; tickets rise
+    std::uint64_t first_counter = 1; ///< of the first in `sent`
+    std::size_t resend = 0;          ///< index in `sent`: those before were sent on this link
+    std::deque<entry> queue;
+    std::size_t queue_bytes = 0;
+    std::size_t open = 0;            ///< in `sent`, not settled
+    std::size_t wire = 0;            ///< of these, on the wire
+    std::size_t wire_bytes = 0;
+    std::uint64_t last_ticket = 0;
+    std::uint64_t lane = 0;
+};
+
+/// Messages on their way in.
+struct import_state {
+    std::optional<reader_id> reader;
+    std::deque<bus_message> inbox;
+    std::uint64_t behind = 0;
+    std::uint64_t heard = 0;         ///< messages, ever
+    jet_place received = 0;          ///< the last one that came
+    jet_place built = 0;             ///< up to here they went into requests
+    jet_place quiet = 0;             ///< up to here there is nothing more, though no message says so
+
+    /// Acknowledged at a place that was passed without it: limits of the JetStream stream took it before it could be read.
+    struct vanished {
+        jet_place place = 0;
+        message_seq copy_of = 0;
+        std::optional<store_request::append> own;
+    };
+    std::vector<vanished> gone;
+
+    enum class what : unsigned char { copy, own, native, parked };
+    struct request {
+        store_request::import_messages ask;
+        std::vector<what> kinds;     ///< one an item
+        struct origin {
+            std::size_t item = 0;
+            store_request::append append;
+        };
+        std::vector<origin> origins;  ///< by item: publishes that end with it
+        std::size_t arrived = 0;      ///< of these
+        std::vector<replica::parked_message> parked;
+        std::optional<reader_id> reader;
+        std::size_t messages = 0;
+        std::size_t bytes = 0;
+    };
+    std::optional<request> at_store;  ///< at most one: the checkpoint must not pass what failed
+    std::uint64_t retry_ms = 0;       ///< steady; 0 = it is at the store
+};
+
+/// The search for the last message that both sides have.
+struct search_state {
+    jet_place low = 0;               ///< common
+    std::uint64_t low_stamp = 0;
+    jet_place high = 0;              ///< not common
+    jet_place middle = 0;
+    bool upper = false;              ///< looks above the middle
+    jet_place place = 0;             ///< asked for
+    std::uint64_t stamp = 0;         ///< what it was
+    jet_place first_place = 0;       ///< of this probe: the ones below it were tried because it is missing
+    std::uint64_t first_stamp = 0;
+    unsigned missing = 0;
+};
+
+struct replica::impl {
+    impl(replica_identity, mirror_state, message_seq last, settings const&, number_source&);
+
+    replica_identity const who;
+    settings const& bounds;
+    number_source& numbers;
+    identity const wire;
+    bytes_ptr const nats_sender;
+
+    mirror_state stored;             ///< as last heard of the store
+    message_seq last;
+    lane_book book;                  ///< with what is at the store
+    bool book_unwritten = false;
+    authority side = authority::sqlite;
+    std::uint64_t authority_epoch = 0;
+    bool adopting = false;
+
+    bool running = false;
+    std::uint64_t connection = 0;    ///< 0 = no link
+    std::size_t payload_max = 0;
+    replica_phase at = replica_phase::idle;
+    token asked = token::none;       ///< of what the phase waits for
+    std::uint64_t retry_ms = 0;      ///< steady: when the phase asks (again); 0 = it has
+    jet_place barrier = 0;
+    bool nothing_there = false;      ///< the stream had no message when asked
+    std::size_t unanswered = 0;      ///< publishes of this link
+
+    token poll = token::none;
+    std::uint64_t poll_ms = 0;       ///< steady: the next one
+    jet_place poll_checkpoint = 0, poll_last = 0;
+    std::uint64_t poll_heard = 0;
+    unsigned poll_quiet = 0;
+    token probe = token::none;       ///< of the first row that waits, for `waiting_since_ms`
+    message_seq highest_copied = 0;
+
+    pump_state pump;
+    retry_state tries;
+    publish_state own;
+    import_state in;
+    search_state search;
+    facts shown;
+
+    // replica_phases.cpp
+    void begin(instant, effects&);
+    void ask_again(std::uint64_t wait_ms, instant);
+    void ask(instant, effects&);
+    void halt(effects&);
+    void break_down(breakage, std::string why, effects&);
+    void informed(backend_event::answered const&, instant, effects&);
+    void polled(backend_event::answered const&, instant, effects&);
+    void look_whether_passed(instant, effects&);
+    void go_live(instant, effects&);
+    void drain(instant, effects&);
+    void drained(instant, effects&);
+    bool on_backend(backend_event::any const&, instant, effects&);
+    bool on_store(store_event::any const&, instant, effects&);
+
+    // replica.cpp
+    void tick(instant, effects&);
+    std::optional<std::uint64_t> due_ms() const;
+    void show();
+
+    // replica_rewind.cpp
+    void compare(effects&);
+    void got_message(backend_event::answered const&, instant, effects&);
+    void got_placed(store_event::placed_read const&, instant, effects&);
+    void next_probe(instant, effects&);
+    void look_below(effects&);
+    void fetch_message(store_event::placed_row const&, effects&);
+    void take_back(effects&);
+    void taken_back(store_event::taken_back const&, instant, effects&);
+    void start_reader(effects&);
+
+    // replica_pump.cpp
+    void pump_rows(instant, effects&);
+    bool room() const noexcept;
+    void send(row const&, effects&);
+    void fetch(effects&);
+    void fetched(store_event::rows_read&&, effects&);
+    void committed(std::vector<store_event::rows_arrived::arrival> const&, instant, effects&);
+    bool take(message_seq);
+    bool row_answered(std::uint64_t ticket, backend_event::acked const*, backend_event::refused const*, instant, effects&);
+    void pop_sent();
+    void find_missing(jet_place up_to, instant, effects&);
+
+    // replica_publish.cpp
+    void publish(std::vector<store_request::append>&&, instant, effects&);
+    bool send_own(effects&);
+    void transmit(publish_state::entry&, std::uint64_t counter, effects&);
+    bool own_answered(std::uint64_t ticket, backend_event::acked const*, backend_event::refused const*, instant, effects&);
+    std::optional<store_request::append> claim(sighting const&, message const&, std::uint64_t digest, effects&);
+    publish_state::entry* entry_of(std::uint64_t lane, std::uint64_t counter);
+    void settle(publish_state::entry&);
+    void pop_own();
+    void new_lane();
+    void lose(store_request::append const&, failure, effects&);
+    void lose_all(std::string const& why, effects&);
+    std::size_t unsettled() const noexcept;
+
+    // replica_import.cpp
+    void received(backend_event::messages&&, instant, effects&);
+    void build(instant, effects&);
+    bool add(bus_message const&, import_state::request&, instant, effects&);
+    void add_copy(bus_message const&, sighting const&, store_request::import_messages::item&, instant);
+    void add_own(bus_message const&, sighting const&, import_state::request&, store_request::import_messages::item&, instant, effects&);
+    import_state::what add_native(bus_message const&, store_request::import_messages::item&, instant, import_state::request*);
+    void add_gone(import_state::request&, instant);
+    void write_book(effects&);
+    void submit(effects&);
+    void imported(store_event::imported const&, instant, effects&);
+    void import_failed(failure const&, instant, effects&);
+};
+
+}  // namespace kedge::migration

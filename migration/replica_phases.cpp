@@ -1,0 +1,294 @@
+// Phases of a replica: from a link to live, and back.
+
+#include <algorithm>
+#include <utility>
+
+#include "migration/replica_impl.hpp"
+
+namespace kedge::migration {
+
+namespace {
+
+constexpr std::uint64_t poll_every_ms = 1000;
+constexpr std::uint64_t ask_again_ms = 500;
+constexpr unsigned quiet_polls = 2;
+
+}  // namespace
+
+void replica::impl::begin(instant now, effects& out)
+{
+    if (!running || connection == 0 || shown.broken != breakage::none)
+        return;
+    if (!in.reader && (in.at_store || book_unwritten)) {
+        at = replica_phase::settling;
+        if (!in.at_store)
+            write_book(out);
+        return;
+    }
+    ask(now, out);
+}
+
+void replica::impl::ask_again(std::uint64_t wait_ms, instant now)
+{
+    at = replica_phase::asking;
+    asked = token::none;
+    retry_ms = now.steady_ms + wait_ms;
+}
+
+void replica::impl::ask(instant, effects& out)
+{
+    at = replica_phase::asking;
+    retry_ms = 0;
+    asked = numbers.next_token();
+    out.backend.push_back(backend_command::stream_info{asked, who.jet});
+}
+
+/// Nothing is on its way any more; what was sent and not read back is unknown.
+void replica::impl::halt(effects& out)
+{
+    if (in.reader)
+        out.backend.push_back(backend_command::stop_reading{*in.reader});
+    in.reader.reset();
+    in.inbox.clear();
+    in.behind = 0;
+    in.received = in.built;
+    in.gone.clear();
+    pump = {};
+    for (auto& e : own.sent) {
+        e.on_wire = e.duplicate = false;
+        e.answered = true;
+        e.place = 0;
+    }
+    own.wire = own.wire_bytes = 0;
+    own.resend = 0;
+    pop_own();
+    unanswered = 0;
+    asked = poll = token::none;
+    retry_ms = 0;
+    poll_quiet = 0;
+    at = replica_phase::idle;
+}
+
+void replica::impl::break_down(breakage what, std::string why, effects& out)
+{
+    if (shown.broken != breakage::none)
+        return;
+    shown.broken = what;
+    shown.broken_why = std::move(why);
+    running = false;
+    halt(out);
+}
+
+void replica::impl::informed(backend_event::answered const& e, instant now, effects& out)
+{
+    asked = token::none;
+    if (auto const* const why = std::get_if<backend_event::problem>(&e.what)) {
+        if (why->missing)
+            return break_down(breakage::stream_gone, "the JetStream stream " + who.jet + " is gone: " + why->why, out);
+        shown.refused_why = why->why;
+        return ask_again(ask_again_ms, now);
+    }
+    auto const* const info = std::get_if<jet_info>(&e.what);
+    if (info == nullptr)
+        return ask_again(ask_again_ms, now);
+    shown.jet_last = barrier = info->last;
+    nothing_there = info->messages == 0;
+    if (in.reader) {
+        at = replica_phase::passing;
+        return look_whether_passed(now, out);
+    }
+    search = {};
+    search.low = std::min(info->first == 0 ? 0 : info->first - 1, info->last);
+    if (stored.checkpoint > info->last) {
+        search.high = info->last + 1;
+        at = replica_phase::searching;
+        return next_probe(now, out);
+    }
+    if (stored.checkpoint == 0 || stored.stamp == 0)
+        start_reader(out);
+    else
+        compare(out);
+    look_whether_passed(now, out);
+}
+
+void replica::impl::look_whether_passed(instant now, effects& out)
+{
+    if (at != replica_phase::passing || in.at_store)
+        return;
+    auto const passed = std::max({stored.checkpoint, in.quiet, nothing_there && in.inbox.empty() ? barrier : 0});
+    if (passed >= barrier)
+        go_live(now, out);
+}
+
+/// Once a second: how far the stream goes, and whether it is still that one.
+void replica::impl::polled(backend_event::answered const& e, instant now, effects& out)
+{
+    poll = token::none;
+    poll_ms = now.steady_ms + poll_every_ms;
+    if (auto const* const why = std::get_if<backend_event::problem>(&e.what)) {
+        if (why->missing)
+            break_down(breakage::stream_gone, "the JetStream stream " + who.jet + " is gone: " + why->why, out);
+        return;
+    }
+    auto const* const info = std::get_if<jet_info>(&e.what);
+    if (info == nullptr)
+        return;
+    if (info->last < poll_checkpoint) {  // it went back, and the link stands
+        halt(out);
+        return begin(now, out);
+    }
+    shown.jet_last = std::max(info->last, in.received);
+    // The last messages may have been deleted: then none comes that would say so.
+    auto const still = info->last == poll_last && in.heard == poll_heard && in.inbox.empty() && !in.at_store;
+    poll_quiet = still ? poll_quiet + 1 : 0;
+    poll_last = info->last;
+    poll_heard = in.heard;
+    if (poll_quiet >= quiet_polls) {
+        in.quiet = info->last;
+        look_whether_passed(now, out);
+    }
+}
+
+void replica::impl::go_live(instant now, effects& out)
+{
+    find_missing(std::max(barrier, in.built), now, out);
+    if (!in.gone.empty())
+        return build(now, out);  // and again when it is stored
+    at = replica_phase::live;
+    pump = {};
+    pump.fetch_from = stored.floor + 1;
+    pump.ring_from = last + 1;
+    for (auto& e : own.sent)
+        e.on_wire = false;
+    own.wire = own.wire_bytes = 0;
+    own.resend = 0;
+    pump_rows(now, out);
+}
+
+void replica::impl::drain(instant now, effects& out)
+{
+    if (at != replica_phase::live)
+        return;
+    at = replica_phase::draining;
+    if (unanswered == 0)
+        drained(now, out);
+}
+
+void replica::impl::drained(instant now, effects& out)
+{
+    constexpr unsigned refused_rounds_max = 5;
+    constexpr std::uint64_t wait_ms_max = 5000;
+    auto const refused = std::exchange(tries.refused_seq, 0);
+    tries.refused_rounds = refused == 0 ? 0 : refused == tries.refused_before ? tries.refused_rounds + 1 : 1;
+    tries.refused_before = refused;
+    if (tries.refused_rounds >= refused_rounds_max)
+        return break_down(breakage::refused, "NATS refuses message " + std::to_string(refused) + " of " + who.name
+                                                 + " again and again: " + shown.refused_why, out);
+    auto const wait = tries.rounds == 0 ? 0 : std::min<std::uint64_t>(50ull << std::min(tries.rounds, 7u), wait_ms_max);
+    ++tries.rounds;
+    if (wait == 0)
+        ask(now, out);
+    else
+        ask_again(wait, now);
+}
+
+bool replica::impl::on_backend(backend_event::any const& event, instant now, effects& out)
+{
+    if (auto const* const e = std::get_if<backend_event::acked>(&event))
+        return row_answered(e->ticket, e, nullptr, now, out) || own_answered(e->ticket, e, nullptr, now, out);
+    if (auto const* const e = std::get_if<backend_event::refused>(&event))
+        return row_answered(e->ticket, nullptr, e, now, out) || own_answered(e->ticket, nullptr, e, now, out);
+    if (auto const* const e = std::get_if<backend_event::messages>(&event)) {
+        if (in.reader != e->reader)
+            return false;
+        auto copy = *e;
+        received(std::move(copy), now, out);
+        return true;
+    }
+    if (auto const* const e = std::get_if<backend_event::reader_ended>(&event)) {
+        if (in.reader != e->reader)
+            return false;
+        if (e->gone) {
+            break_down(breakage::stream_gone, "the JetStream stream " + who.jet + " is gone: " + e->why, out);
+        } else {
+            in.reader.reset();
+            halt(out);
+            shown.refused_why = e->why;
+            ask_again(ask_again_ms, now);
+        }
+        return true;
+    }
+    if (auto const* const e = std::get_if<backend_event::answered>(&event)) {
+        if (e->request == token::none)
+            return false;
+        if (e->request == poll) {
+            polled(*e, now, out);
+            return true;
+        }
+        if (e->request != asked)
+            return false;
+        if (at == replica_phase::asking)
+            informed(*e, now, out);
+        else
+            got_message(*e, now, out);
+        return true;
+    }
+    return false;
+}
+
+bool replica::impl::on_store(store_event::any const& event, instant now, effects& out)
+{
+    auto const is = [](token mine, token theirs) { return mine != token::none && mine == theirs; };
+    if (auto const* const e = std::get_if<store_event::imported>(&event)) {
+        if (!in.at_store || !is(in.at_store->ask.request, e->request))
+            return false;
+        imported(*e, now, out);
+        return true;
+    }
+    if (auto const* const e = std::get_if<store_event::rows_read>(&event)) {
+        if (is(probe, e->request)) {
+            probe = token::none;
+            if (!e->rows.empty() && shown.waiting_since_ms == 0)
+                shown.waiting_since_ms = e->rows.front().time_ms;
+            return true;
+        }
+        if (!is(pump.fetching, e->request))
+            return false;
+        auto copy = *e;
+        fetched(std::move(copy), out);
+        pump_rows(now, out);
+        return true;
+    }
+    if (auto const* const e = std::get_if<store_event::placed_read>(&event)) {
+        if (!is(asked, e->request))
+            return false;
+        asked = token::none;
+        got_placed(*e, now, out);
+        return true;
+    }
+    if (auto const* const e = std::get_if<store_event::taken_back>(&event)) {
+        if (!is(asked, e->request))
+            return false;
+        asked = token::none;
+        taken_back(*e, now, out);
+        return true;
+    }
+    if (auto const* const e = std::get_if<store_event::failed>(&event)) {
+        if (in.at_store && is(in.at_store->ask.request, e->request)) {
+            import_failed(e->why, now, out);
+        } else if (is(pump.fetching, e->request)) {
+            pump.fetching = token::none;
+            retry_ms = now.steady_ms + ask_again_ms;  // live: fetches again
+        } else if (is(probe, e->request)) {
+            probe = token::none;
+        } else if (is(asked, e->request)) {
+            ask_again(ask_again_ms, now);
+        } else {
+            return false;
+        }
+        return true;
+    }
+    return false;
+}
+
+}  // namespace kedge::migration

@@ -1,0 +1,234 @@
+// Publishes that JetStream orders: sent in their order, settled when they are read back.
+
+#include <algorithm>
+#include <utility>
+
+#include <sodium.h>
+
+#include "migration/percent.hpp"
+#include "migration/replica_impl.hpp"
+#include "migration/server_codes.hpp"
+
+namespace kedge::migration {
+
+namespace {
+
+using entry = publish_state::entry;
+
+bool is_same_publish(entry const& e, std::string_view sender, std::string_view id, std::uint64_t n)
+{
+    return e.what.named && e.what.n == n && e.what.sender->view() == sender && (n != 0 || e.what.message->id() == id);
+}
+
+}  // namespace
+
+/// Numbers begin anew under each authority epoch. What was open, which is nothing at a switch, is sent again under the new one.
+void replica::impl::new_lane()
+{
+    for (auto e = own.sent.rbegin(); e != own.sent.rend(); ++e) {
+        unanswered -= !e->answered;
+        if (e->settled)
+            continue;
+        e->on_wire = e->duplicate = false;
+        e->answered = true;
+        own.queue_bytes += e->bytes;
+        own.queue.push_front(std::move(*e));
+    }
+    own.sent.clear();
+    own.first_counter = 1;
+    own.resend = own.open = own.wire = own.wire_bytes = 0;
+
+    unsigned char bytes[crypto_generichash_BYTES_MIN];
+    std::uint64_t const parts[] = {who.process, authority_epoch, static_cast<std::uint64_t>(who.stream)};
+    crypto_generichash(bytes, sizeof bytes, reinterpret_cast<unsigned char const*>(parts), sizeof parts,
+                       reinterpret_cast<unsigned char const*>(who.secret.data()), who.secret.size());
+    own.lane = 0;
+    for (std::size_t i = 0; i < sizeof own.lane; ++i)
+        own.lane = own.lane << 8 | bytes[i];
+}
+
+void replica::impl::publish(std::vector<store_request::append>&& what, instant now, effects& out)
+{
+    for (auto& append : what) {
+        auto const bytes = append.message->cost();
+        if (own.queue_bytes + bytes > bounds.hold_bytes && own.queue_bytes != 0) {
+            lose(append, {error_code::unavailable, "too much waits for NATS"}, out);
+            continue;
+        }
+        entry e;
+        e.what = std::move(append);
+        e.since_ms = now.steady_ms;
+        e.bytes = bytes;
+        own.queue_bytes += bytes;
+        own.queue.push_back(std::move(e));
+    }
+    pump_rows(now, out);
+}
+
+/// The next one; false: there is none.
+bool replica::impl::send_own(effects& out)
+{
+    while (own.resend < own.sent.size()) {
+        auto& e = own.sent[own.resend];
+        auto const counter = own.first_counter + own.resend++;
+        if (!e.settled) {
+            transmit(e, counter, out);
+            return true;
+        }
+        e.ticket = own.last_ticket;  // so that they rise along `sent`
+    }
+    if (own.queue.empty())
+        return false;
+    own.sent.push_back(std::move(own.queue.front()));
+    own.queue.pop_front();
+    own.queue_bytes -= own.sent.back().bytes;
+    ++own.open;
+    own.resend = own.sent.size();
+    transmit(own.sent.back(), own.first_counter + own.sent.size() - 1, out);
+    return true;
+}
+
+void replica::impl::transmit(entry& e, std::uint64_t counter, effects& out)
+{
+    auto m = wire.own(who.incarnation, authority_epoch, own.lane, counter, e.what, e.attempt);
+    if (too_large(m, payload_max)) {
+        lose(e.what, {error_code::too_large, "the message is larger than the NATS server takes"}, out);
+        e.ticket = own.last_ticket;
+        return settle(e);
+    }
+    e.ticket = own.last_ticket = numbers.next();
+    e.on_wire = true;
+    e.answered = e.duplicate = false;
+    e.place = 0;
+    ++own.wire;
+    own.wire_bytes += e.bytes;
+    ++unanswered;
+    out.backend.push_back(backend_command::publish{e.ticket, connection, std::move(m)});
+}
+
+/// Nothing more is to come of it; `pop_own` is the caller's.
+void replica::impl::settle(entry& e)
+{
+    e.settled = true;
+    --own.open;
+    if (e.on_wire) {
+        --own.wire;
+        own.wire_bytes -= e.bytes;
+    }
+}
+
+void replica::impl::pop_own()
+{
+    while (!own.sent.empty() && own.sent.front().settled && own.sent.front().answered) {
+        own.sent.pop_front();
+        ++own.first_counter;
+        own.resend -= own.resend != 0;
+    }
+}
+
+entry* replica::impl::entry_of(std::uint64_t lane, std::uint64_t counter)
+{
+    if (lane != own.lane || counter < own.first_counter || counter - own.first_counter >= own.sent.size())
+        return nullptr;
+    return &own.sent[counter - own.first_counter];
+}
+
+bool replica::impl::own_answered(std::uint64_t ticket, backend_event::acked const* ack, backend_event::refused const* no, instant now,
+                                 effects& out)
+{
+    auto const end = own.sent.begin() + static_cast<std::ptrdiff_t>(own.resend);
+    auto const found = std::lower_bound(own.sent.begin(), end, ticket, [](entry const& e, std::uint64_t t) { return e.ticket < t; });
+    if (found == end || found->ticket != ticket || found->answered)
+        return false;
+    auto& e = *found;
+    e.answered = true;
+    --unanswered;
+    if (ack != nullptr) {
+        e.place = ack->place;
+        e.duplicate = ack->duplicate;
+        shown.duplicates += ack->duplicate;
+        shown.jet_last = std::max(shown.jet_last, ack->place);
+        pop_own();
+        if (ack->place <= in.built)
+            find_missing(in.built, now, out);
+        if (!in.gone.empty())
+            build(now, out);
+    } else if (no->answered) {
+        ++shown.refusals;
+        shown.refused_why = no->why;
+        auto const again = passes(no->code) && !is_full(no->code);
+        if (!e.settled && !again) {
+            lose(e.what, {refusal_of(no->code), "NATS refuses the message: " + no->why}, out);
+            settle(e);
+        }
+        auto const open = !e.settled;
+        pop_own();
+        if (open)
+            drain(now, out);
+    } else {
+        auto const open = !e.settled;
+        pop_own();
+        if (open)
+            drain(now, out);
+    }
+    if (at == replica_phase::draining && unanswered == 0)
+        drained(now, out);
+    pump_rows(now, out);
+    return true;
+}
+
+/// An own publish was read back which is not one of those that are open under its number. If it is one that was given up and is
+/// being sent again, that one ends here.
+std::optional<store_request::append> replica::impl::claim(sighting const& seen, message const& m, std::uint64_t digest, effects& out)
+{
+    auto const sender = percent_decode(seen.from).value_or(std::string{});
+    if (!is_node(sender) || (seen.n == 0 && m.id().empty()))
+        return std::nullopt;
+    auto const take = [&](entry& e) -> std::optional<store_request::append> {
+        if (e.what.digest == digest)
+            return e.what;
+        lose(e.what, {error_code::exists, "the id " + std::string{m.id()} + " was used for another message"}, out);
+        return std::nullopt;
+    };
+    for (auto& e : own.sent)
+        if (!e.settled && is_same_publish(e, sender, m.id(), seen.n)) {
+            auto taken = take(e);
+            settle(e);
+            pop_own();
+            return taken;
+        }
+    for (auto e = own.queue.begin(); e != own.queue.end(); ++e)
+        if (is_same_publish(*e, sender, m.id(), seen.n)) {
+            auto taken = take(*e);
+            own.queue_bytes -= e->bytes;
+            own.queue.erase(e);
+            return taken;
+        }
+    return std::nullopt;
+}
+
+void replica::impl::lose(store_request::append const& what, failure why, effects& out)
+{
+    out.lost.push_back({what.request, what.stream, what.epoch, std::move(why)});
+}
+
+void replica::impl::lose_all(std::string const& why, effects& out)
+{
+    for (auto& e : own.sent)
+        if (!e.settled) {
+            lose(e.what, {error_code::unavailable, why}, out);
+            settle(e);
+        }
+    for (auto const& e : own.queue)
+        lose(e.what, {error_code::unavailable, why}, out);
+    own.queue.clear();
+    own.queue_bytes = 0;
+    pop_own();
+}
+
+std::size_t replica::impl::unsettled() const noexcept
+{
+    return own.open + own.queue.size() + (in.at_store ? in.at_store->origins.size() : 0);
+}
+
+}  // namespace kedge::migration

@@ -1,0 +1,42 @@
+#pragma once
+/// What JetStream's error codes (nats-server, server/errors.json) mean to a publish of ours.
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+
+#include "migration/backend.hpp"
+#include "router/protocol/error.hpp"
+
+namespace kedge::migration {
+
+/// The server cannot take anything now: full, or without its stream's leader. The same may be accepted later.
+inline bool passes(int code) noexcept
+{
+    constexpr std::array later{503, 10002, 10005, 10008, 10009, 10023, 10028, 10039, 10047, 10074, 10077, 10122};
+    return std::ranges::find(later, code) != later.end();
+}
+
+/// It has no room, as a client is told.
+inline bool is_full(int code) noexcept
+{
+    constexpr std::array full{10002, 10023, 10028, 10047, 10077, 10122};
+    return std::ranges::find(full, code) != full.end();
+}
+
+/// The error of a publish that JetStream has refused for good: it is not stored.
+inline error_code refusal_of(int code) noexcept
+{
+    if (code == 10054 || code == 10097)
+        return error_code::too_large;
+    return is_full(code) ? error_code::store_full : error_code::quota;
+}
+
+/// Larger than the server takes, on the wire.
+inline bool too_large(bus_message const& m, std::size_t payload_max) noexcept
+{
+    constexpr std::size_t frame = 16;  // "NATS/1.0" and the line ends around the headers
+    return payload_max != 0 && m.bytes() - m.subject.size() - m.reply.size() + frame > payload_max;
+}
+
+}  // namespace kedge::migration
