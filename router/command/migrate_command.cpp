@@ -5,6 +5,7 @@
 ///                │  └─ confirming: risks were shown, the stream's name is typed
 ///                └──▶ after: what to do next ─▶ exit
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -18,6 +19,8 @@ namespace {
 
 /// What goes on is looked at so often.
 constexpr std::uint64_t look_every_us = 500'000;
+/// A copy that is behind by no more is up to date.
+constexpr double small_lag_messages = 1000;
 
 class migrate_command final : public command {
 public:
@@ -222,6 +225,7 @@ private:
     void wait_on(admin_result const& r, command_effects& fx)
     {
         phase_ = phase::following;
+        began_ms_ = std::max(began_ms_, number_of(r.data, "at_ms"));
         show_progress(diff_progress(r.data), fx);
         if (environment_.now_us)
             due_us_ = environment_.now_us() + look_every_us;
@@ -245,6 +249,14 @@ private:
         return is("diff") ? "kedge migrate diff " + stream_ + " --follow" : "kedge migrate status " + stream_ + " --watch";
     }
 
+    /// Both sides have what was there when it was asked: a lag of no time is the traffic's.
+    static bool caught_up(nlohmann::json const& stream)
+    {
+        auto const& lag = object_of(stream, "lag");
+        return object_of(stream, "catching_up").empty() && is_true(lag, "known") && number_of(lag, "seconds") <= 1 &&
+               number_of(lag, "messages") <= small_lag_messages;
+    }
+
     void looked(admin_result const& r, command_effects& fx)
     {
         if (r.exit_status != 0) {
@@ -258,6 +270,11 @@ private:
             fx.error += clear_progress();
             fx.out += settings_.json ? r.data.dump() + '\n' : render_migrate(settings_.call, r.data, environment_);
             fx.exit_status = says_no(r.data) ? 1 : 0;
+            if (number_of(r.data, "at_ms") < began_ms_) {
+                // One that failed leaves the result of the one before.
+                fx.error += complaint("that is an earlier comparison: this one did not come to its end (kedge migrate events " + stream_ + ')', environment_);
+                fx.exit_status = 1;
+            }
             return;
         }
         auto const s = found(r.data);
@@ -268,8 +285,15 @@ private:
                     return true;
             return s.empty() || words_of(s, "state") == "LEGACY";
         }();
-        if (!stuck && s.contains("catching_up") && s["catching_up"].is_object()) {
-            show_progress(catching_up_of(s), fx);
+        if (!stuck && !caught_up(s)) {
+            auto p = catching_up_of(s);
+            if (p.total == 0) {
+                // It has just begun, and the server has not taken its measure yet.
+                auto const behind = number_of(object_of(s, "lag"), "messages");
+                behind_max_ = std::max(behind_max_, behind);
+                p = {behind_max_ - behind, behind_max_, 0, -1};
+            }
+            show_progress(p, fx);
             due_us_ = environment_.now_us() + look_every_us;
             return;
         }
@@ -296,6 +320,8 @@ private:
     int status_ = 0;
     std::string said_;  ///< why it failed
     bool bar_shown_ = false;
+    double began_ms_ = 0;    ///< the comparison that is waited for
+    double behind_max_ = 0;  ///< messages, since the copy began
 };
 
 }  // namespace

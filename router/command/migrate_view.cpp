@@ -36,17 +36,19 @@ style style_of(std::string_view state)
 
 std::string counted(double n, char const* one, char const* several) { return short_number(n) + (n == 1 ? one : several); }
 
+/// `messages` is what waits to be copied and what is to be read, `bytes` that of the first.
 std::string lag_text(nlohmann::json const& stream)
 {
     auto const& lag = object_of(stream, "lag");
-    auto const waits = counted(number_of(lag, "messages"), " message", " messages") + ", " + size_text(lag, "bytes");
+    auto const messages = number_of(lag, "messages");
+    auto const unread = std::min(number_of(stream, "unread"), messages);
+    auto const size = [&] { return number_of(lag, "bytes") > 0 ? ", " + size_text(lag, "bytes") : ""; };
     if (!is_true(lag, "known"))
-        return "unknown; here " + waits + " wait";
-    auto const unread = number_of(stream, "unread");
-    auto const unread_text = unread > 0 ? short_number(unread) + " to read" : "";
-    if (number_of(lag, "messages") == 0)
-        return unread > 0 ? unread_text : "none";
-    return waits + ", " + short_seconds(number_of(lag, "seconds")) + (unread > 0 ? "; " + unread_text : "");
+        return "unknown; " + (messages > unread ? counted(messages - unread, " message", " messages") + size() + " wait here" : "nothing waits here");
+    if (messages == 0)
+        return "none";
+    return counted(messages, " message", " messages") + size() + ", " + short_seconds(number_of(lag, "seconds")) +
+           (unread > 0 ? "; " + short_number(unread) + " of them to read" : "");
 }
 
 std::string rates_text(nlohmann::json const& rates)
@@ -91,9 +93,10 @@ std::string counters_text(nlohmann::json const& counters)
 
 std::string hold_text(nlohmann::json const& hold)
 {
-    return counted(number_of(hold, "messages"), " publish waits", " publishes wait") + " (" + size_text(hold, "bytes") + "), for " +
-           render_field(hold, column{"", "left_ms", form::duration}) + " more at most" +
-           (words_of(hold, "waits_for").empty() ? "" : ": " + words_of(hold, "waits_for"));
+    auto const left = render_field(hold, column{"", "left_ms", form::duration});
+    return counted(number_of(hold, "messages"), " publish waits", " publishes wait") + " (" + size_text(hold, "bytes") + ')' +
+           (left == "-" ? "" : ", for " + left + " more at most") +
+           (words_of(hold, "waits_for").empty() ? "" : ": for " + words_of(hold, "waits_for"));
 }
 
 void add_catching_up(page& out, nlohmann::json const& stream)
@@ -130,7 +133,7 @@ void add_stream(page& out, nlohmann::json const& s)
     out.fact("authority", std::string{authority_name(s)} + ", epoch " + number_text(s, "authority_epoch") +
                               (jet.empty() || jet == words_of(s, "stream") ? "" : "; in JetStream it is " + jet));
     auto const& lag = object_of(s, "lag");
-    bool const behind = number_of(lag, "messages") > 0 || number_of(s, "unread") > 0;
+    bool const behind = number_of(lag, "messages") > 0;
     out.fact("lag", lag_text(s), !is_true(lag, "known") ? page::look{style::red} : behind ? page::look{} : page::look{style::green});
     out.fact("a second", rates_text(object_of(s, "rates")));
     if (s.contains("catching_up") && s["catching_up"].is_object())

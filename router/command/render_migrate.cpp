@@ -75,14 +75,6 @@ std::string render_plan(admin_call const& call, nlohmann::json const& data, comm
         if (auto const todo = words_of(check, "do"); !todo.empty() && result != "ok")
             out.marked("      -> ", how, todo);
     }
-    if (auto const& copy = object_of(data, "copy"); !copy.empty()) {
-        auto const rows = number_of(copy, "rows");
-        out.line("copy from '" + words_of(copy, "from") + "': " +
-                     (rows == 0 ? "what is published from now on, nothing of what is there"
-                                : short_number(rows) + " messages of history, " +
-                                      render_field(copy, column{"", "bytes", form::size}) +
-                                      ", which NATS clients that are subscribed will see as if they were new"));
-    }
     auto const name = stream_of(call);
     if (is_true(data, "ok"))
         out.line(name + " can be started: kedge migrate start " + name +
@@ -148,11 +140,7 @@ std::string render_diff(admin_call const& call, nlohmann::json const& data, comm
         out.line(name + ": " + count("done") + " messages compared: " + count("missing") + " missing, " + count("extra") + " extra, " +
                      count("different") + " different, " + count("out_of_order") + " out of order",
                  style::red);
-    if (total > 0 && findings.empty())
-        out.line("which ones is not kept over a restart of the server: kedge migrate diff " + name, style::dim);
-    if (is_true(data, "clean") || total > 0)
-        return out.text();
-    if (auto const why = words_of(data, "why"); !why.empty() || number_of(data, "at_ms") > 0)
+    else if (auto const why = words_of(data, "why"); !why.empty() || number_of(data, "at_ms") > 0)
         out.line(name + ": the comparison did not come to its end" + (why.empty() ? "" : ": " + why), style::red);
     else
         out.line(name + ": nothing was compared yet: kedge migrate diff " + name);

@@ -84,6 +84,9 @@ class Completion:
                 ("kedge user add bot1 --role op\t", "user add bot1 --role operator"),
                 ("kedge rule add den\t publ\t 'a.>'", "rule add deny publish a.>"),
                 ("kedge completion z\t", "completion zsh"),
+                ("kedge migr\t rev\t CHAT --aban\t", "migrate reverse CHAT --abandon"),
+                ("kedge migrate start CHAT --from un\t --no-w\t", "migrate start CHAT --from unacked --no-wait"),
+                ("kedge bri\t add 'live.>' --one\t o\t", "bridge add live.> --one-way out"),
                 ("kedge who str\t --js\t", "who streams --json"),
         ):
             with self.subTest(keys):

@@ -221,6 +221,18 @@ TEST_CASE("start at a terminal shows how it catches up")
             CHECK(fx.out.find("CHAT") != std::string::npos);
         }
     }
+    SECTION("also before the server has taken its measure")
+    {
+        runner d{"migrate start CHAT", migrate_terminal()};
+        d.begin();
+        d.admin({0, nlohmann::json::object(), {}});
+        auto const at = [&](char const* lag) { return d.admin({0, status_with((std::string{R"({"state":"MIRRORING","catching_up":null,"lag":)"} + lag + "}").c_str()), {}}); };
+        CHECK_FALSE(at(R"({"messages":0,"seconds":0,"known":false})").exit_status);
+        CHECK_FALSE(at(R"({"messages":8000,"seconds":0.2,"known":true})").exit_status);
+        fx = at(R"({"messages":2000,"seconds":70,"known":true})");
+        CHECK(fx.error.find("75%") != std::string::npos);
+        CHECK(at(R"({"messages":3,"seconds":0.1,"known":true})").exit_status == 0);
+    }
     SECTION("or is left alone")
     {
         fx = c.interrupt();
@@ -277,6 +289,15 @@ TEST_CASE("diff waits for its end, and its end is the exit status")
             else
                 CHECK(fx.out == "CHAT: 100 messages compared, both sides hold the same\n");
         }
+    runner failed{"migrate diff CHAT", migrate_terminal()};
+    failed.begin();
+    auto later = runs;
+    later["at_ms"] = 1000;
+    failed.admin({0, later, {}});
+    failed.time();
+    auto const of_before = failed.admin({0, clean, {}});
+    CHECK(of_before.exit_status == 1);
+    CHECK(of_before.error.find("an earlier comparison") != std::string::npos);
     runner at_once{"migrate diff CHAT --no-wait"};
     at_once.begin();
     auto const fx = at_once.admin({0, runs, {}});
@@ -302,7 +323,6 @@ TEST_CASE("plan and dry runs that say no are exit status 1, shown all the same")
         CHECK(fx.out == "ok    connection: 2.9.10 answers\n"
                         "warn  payload: is small\n      -> raise max_payload\n"
                         "BAD   overlap: stream OLD has chat.>\n      -> remove it\n"
-                        "copy from 'first': 5 messages of history, 2.0 KiB, which NATS clients that are subscribed will see as if they were new\n"
                         "1 thing stands in the way; then look again: kedge migrate plan CHAT\n");
     }
     auto const steps = nlohmann::json::parse(R"({"stream":"CHAT","ok":false,"steps":[

@@ -64,7 +64,7 @@ nlohmann::json crowded()
     s["broken"] = {{"reason", "log_rewound"},
                    {"why", "JetStream holds copies of rows up to 17, the database ends at 12"},
                    {"next", "was it restored on purpose? kedge migrate resume CHAT --adopt"}};
-    s["lag"] = {{"messages", 5000}, {"bytes", 3'000'000}, {"seconds", 75}, {"known", false}};
+    s["lag"] = {{"messages", 5017}, {"bytes", 3'000'000}, {"seconds", 75}, {"known", false}};
     s["unread"] = 17;
     s["catching_up"] = {{"rows", 250'000}, {"total", 1'000'000}, {"rate", 61'000}, {"eta_s", 4}};
     s["not_ready"] = {"the link to NATS is down", "5000 messages are not copied yet", "nothing was compared yet"};
@@ -98,10 +98,10 @@ TEST_CASE("status of a migration, wide")
           "\n"
           "CHAT  MIRRORING  BROKEN  link down  paused  catching up  since 2026-11-21 08:00:00\n"
           "  authority   SQLite, epoch 3\n"
-          "  lag         unknown; here 5,000 messages, 2.9 MiB wait\n"
+          "  lag         unknown; 5,000 messages, 2.9 MiB wait here\n"
           "  a second    1,200 published, 1,200 copied, 0.4 imported\n"
           "  catching up [###############     ] 75%, 750,000 of 1,000,000, 61,000/s, 4s left\n"
-          "  held        120 publishes wait (4.0 KiB), for 3s more at most: the importer to pass 1234\n"
+          "  held        120 publishes wait (4.0 KiB), for 3s more at most: for the importer to pass 1234\n"
           "  broken      log_rewound: JetStream holds copies of rows up to 17, the database ends at 12\n"
           "  do          was it restored on purpose? kedge migrate resume CHAT --adopt\n"
           "  diff        2026-11-21 08:00:00: 2 missing, 1 different\n"
@@ -194,7 +194,8 @@ TEST_CASE("what a line of a status says")
         {"jet", "\"k_CHAT\"", "authority   JetStream, epoch 3; in JetStream it is k_CHAT\n"},
         {"authority", "\"nats\"", "authority   JetStream, epoch 3\n"},
         {"lag", R"({"messages":1,"bytes":10,"seconds":0.04,"known":true})", "lag         1 message, 10 B, 0s\n"},
-        {"unread", "7", "lag         7 to read\n"},
+        {"lag", R"({"messages":0,"bytes":0,"seconds":0,"known":false})", "lag         unknown; nothing waits here\n"},
+        {"hold", R"({"messages":2,"bytes":10,"left_ms":null,"waits_for":"the link to NATS"})", "held        2 publishes wait (10 B): for the link to NATS\n"},
         {"diff", R"({"running":true,"done":5,"total":10})", "diff        runs: [##########          ] 5 of 10\n"},
         {"diff", R"({"running":false,"clean":true,"at_ms":1795248000000})", "diff        2026-11-21 08:00:00: clean\n"},
         {"diff", R"({"running":false,"clean":false,"at_ms":1795248000000})", "did not come to its end"},
@@ -239,8 +240,6 @@ TEST_CASE("events and findings stay whole on a narrow terminal")
                                      "    chat.b\n"
                                      "CHAT: 5 messages compared: 1 missing, 1\n"
                                      "  extra, 0 different, 0 out of order\n");
-    CHECK(render_migrate({"migrate diff", {{"stream", "CHAT"}}}, {{"clean", false}, {"missing", 3}, {"done", 9}}, {}).find("which ones is not kept") !=
-          std::string::npos);
     CHECK(render_migrate({"migrate events", {{"stream", "CHAT"}}}, nlohmann::json::object(), {}) == "nothing has happened\n");
 }
 
