@@ -31,7 +31,8 @@ void memory_store::batch_run::operator()(store_request::append const& request)
         }
     auto stored = add(*to, request);
     if (auto* const copy = store_.mirror_of(request.stream); copy != nullptr && stored.seq >= copy->state.start) {
-        ++copy->state.waiting_rows;
+        if (copy->state.waiting_rows++ == 0)
+            copy->state.floor = stored.seq - 1;
         copy->state.waiting_bytes += bytes;
     }
     events_.arrived(request.stream, std::move(stored), request.request);

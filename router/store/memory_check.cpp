@@ -42,6 +42,30 @@ store_event::checked memory_store::check(token request) const
         if (of.rows.size() != state.messages || bytes != state.bytes)
             find("stream " + state.config.name + " has another number of messages or bytes than it says");
     }
+    for (auto const& [id, copy] : disk_.mirrors) {
+        auto const of = disk_.streams.find(id);
+        if (of == disk_.streams.end()) {
+            find("a mirror is of a stream that is not known");
+            continue;
+        }
+        auto const& name = of->second.state.config.name;
+        std::uint64_t waiting_rows = 0;
+        std::uint64_t waiting_bytes = 0;
+        for (auto const& stored : of->second.rows)
+            if (stored.seq >= copy.state.start && !copy.rows.contains(stored.seq)) {
+                ++waiting_rows;
+                waiting_bytes += row_bytes(*stored.message);
+                if (stored.seq <= copy.state.floor)
+                    find("the mirror of stream " + name + " passes over messages that wait");
+            }
+        if (waiting_rows != copy.state.waiting_rows || waiting_bytes != copy.state.waiting_bytes)
+            find("the mirror of stream " + name + " counts another number of messages that wait than there are");
+        for (auto const& [seq, at] : copy.rows)
+            if (find_row(of->second, seq) == nullptr || at.place > copy.state.checkpoint)
+                find("row " + std::to_string(seq) + " of stream " + name + " has a place in JetStream that cannot be");
+        if (copy.rows.size() != copy.places.size())
+            find("the mirror of stream " + name + " has two messages at one place");
+    }
     for (auto const& [user, said] : disk_.usage) {
         auto const at = usage.find(user);
         auto const found = at == usage.end() ? usage_state{} : at->second;

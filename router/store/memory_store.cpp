@@ -286,6 +286,8 @@ void memory_store::tell_usage(std::vector<store_event::any>& out)
 bool memory_store::maintain(std::uint64_t now_ms, std::vector<store_event::any>& out)
 {
     bool more = false;
+    for (auto& [id, copy] : disk_.mirrors)
+        raise_floor(copy, disk_.streams.at(id));
     for (auto& [id, s] : disk_.streams)
         more = trim(s, now_ms, out) || more;
     more = purge_slice(out) || more;

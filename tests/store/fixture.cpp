@@ -1,6 +1,7 @@
 #include "tests/store/fixture.hpp"
 
 #include <filesystem>
+#include <thread>
 
 #include <unistd.h>
 
@@ -223,6 +224,21 @@ std::vector<row> read_all(store_fixture& f, stream_id stream, std::string const&
             return all;
         from = answer.next;
     }
+}
+
+std::string found_wrong(store_fixture& f)
+{
+    store_request::check const request{next_token()};
+    auto events = f.run({request});
+    for (int looks = 0; of<store_event::checked>(events).empty(); ++looks) {
+        REQUIRE(looks < 1'000'000);
+        f.store().maintain(f.now_ms, events);
+        std::this_thread::yield();
+    }
+    std::string all;
+    for (auto const& sentence : of<store_event::checked>(events).front().findings)
+        all += sentence + '\n';
+    return all;
 }
 
 std::vector<message_seq> seqs_of(std::vector<row> const& rows)

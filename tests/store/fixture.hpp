@@ -96,6 +96,8 @@ error_code failed_code(std::vector<store_event::any> const& events);
 std::vector<row> read_all(store_fixture&, stream_id, std::string const& filter = {}, message_seq from = 1,
                           std::size_t rows_max = 256);
 std::vector<message_seq> seqs_of(std::vector<row> const&);
+/// What the store finds wrong with itself, a line each. Keeps house meanwhile.
+std::string found_wrong(store_fixture&);
 stream_state state_of(store_contents const&, stream_id);
 
 }  // namespace kedge::test

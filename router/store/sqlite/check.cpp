@@ -36,6 +36,34 @@ constexpr std::array questions{
              " has numbers in a stream that is not known"},
     question{"SELECT DISTINCT node FROM node_n JOIN stream ON stream.id = node_n.stream WHERE seq > last OR seq = 0", "node ",
              " has a number for a row beyond its stream"},
+    question{"SELECT id FROM mirror WHERE stream NOT IN (SELECT id FROM stream)", "mirror ", " is of a stream that is not known"},
+    question{"SELECT stream.name FROM mirror JOIN stream ON stream.id = stream WHERE start < 1 OR floor < start - 1"
+             " OR floor > max(stream.last, start - 1) OR checkpoint NOT BETWEEN 0 AND (1 << 40) - 1 OR mirror.keep NOT IN (0, 1)",
+             "the mirror of stream ", " has no sensible bounds"},
+    question{"SELECT DISTINCT mirror FROM mirror_note WHERE mirror NOT IN (SELECT id FROM mirror)", "there are notes of a mirror that is not known (number ",
+             ")"},
+    question{"SELECT DISTINCT key >> 40 FROM placed WHERE key >> 40 NOT IN (SELECT id FROM mirror)"
+             " AND key >> 40 NOT IN (SELECT id FROM garbage WHERE kind = 2)",
+             "there are places of a mirror that is not known (number ", ")"},
+    question{"SELECT (key & ((1 << 40) - 1)) || ' of stream ' || stream.name FROM mirror JOIN stream ON stream.id = stream"
+             " JOIN placed ON key BETWEEN mirror.id << 40 AND (mirror.id << 40) + (1 << 40) - 1"
+             " WHERE NOT EXISTS (SELECT 1 FROM log WHERE log.id = (stream.id << 40) + (key & ((1 << 40) - 1)))",
+             "row ", " has a place in JetStream, but is not there"},
+    question{"SELECT (key & ((1 << 40) - 1)) || ' of stream ' || stream.name FROM mirror JOIN stream ON stream.id = stream"
+             " JOIN placed ON key BETWEEN mirror.id << 40 AND (mirror.id << 40) + (1 << 40) - 1"
+             " WHERE place NOT BETWEEN (mirror.id << 40) + 1 AND (mirror.id << 40) + checkpoint",
+             "row ", " has a place in JetStream that nobody has looked at yet"},
+    question{"SELECT stream.name FROM mirror JOIN stream ON stream.id = stream WHERE (waiting_rows, waiting_bytes) <>"
+             " (SELECT count(*), coalesce(sum(32 + coalesce(length(CAST(message_id AS BLOB)), 0) + coalesce(length(CAST(reply_to AS BLOB)), 0)"
+             " + coalesce(length(CAST(headers AS BLOB)), 0) + length(body)), 0) FROM log"
+             " WHERE log.id BETWEEN (stream.id << 40) + start AND (stream.id << 40) + (1 << 40) - 1"
+             " AND NOT EXISTS (SELECT 1 FROM placed WHERE key = (mirror.id << 40) + (log.id & ((1 << 40) - 1))))",
+             "the mirror of stream ", " counts another number of messages that wait than there are"},
+    question{"SELECT stream.name FROM mirror JOIN stream ON stream.id = stream WHERE EXISTS (SELECT 1 FROM log"
+             " WHERE log.id BETWEEN (stream.id << 40) + start AND (stream.id << 40) + floor"
+             " AND NOT EXISTS (SELECT 1 FROM placed WHERE key = (mirror.id << 40) + (log.id & ((1 << 40) - 1))))",
+             "the mirror of stream ", " passes over messages that wait"},
+    question{"SELECT key FROM meta WHERE key = 'secret' AND (typeof(value) <> 'blob' OR length(value) <> 32)", "the ", " is none"},
     question{"SELECT DISTINCT user FROM user_key WHERE user NOT IN (SELECT name FROM user WHERE NOT removed)", "there are keys of ",
              ", who is not a user"},
     question{"SELECT DISTINCT user FROM user_limit WHERE user NOT IN (SELECT name FROM user)", "there are limits of ", ", who is not a user"},

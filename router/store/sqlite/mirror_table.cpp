@@ -228,7 +228,7 @@ void mirror_table::leaves(mirror_entry& of, message_seq seq, std::uint64_t bytes
 void mirror_table::left(mirror_entry& of, message_seq from, message_seq to)
 {
     delete_rows_.run(key(of, from), key(of, to));
-    of.changed = true;
+    of.changed = of.behind = true;
 }
 
 std::vector<mirror_table::found> mirror_table::places(mirror_entry const& of, jet_place from, jet_place to, std::size_t most, bool downwards)

@@ -18,7 +18,7 @@ struct mirror_entry {
     std::uint64_t number = 0;                     ///< names its places; a mirror that is made anew has another
     mirror_state state;
     message_seq may_go_up_to = message_seq_max;   ///< retention spares what is above
-    bool behind = false;                          ///< the floor may be raised further than was looked
+    bool behind = false;                          ///< the floor may be raised further than it was
     bool changed = false;                         ///< in this transaction
 
     void arrived(message_seq seq, std::uint64_t bytes)

@@ -27,6 +27,7 @@ struct repair {
 
 constexpr repair before_rows[] = {
     {"DELETE FROM log WHERE id >> 40 IN (SELECT id FROM garbage WHERE kind = 0)", nullptr},
+    {"DELETE FROM placed WHERE key >> 40 IN (SELECT id FROM garbage WHERE kind = 2)", nullptr},
     {"DELETE FROM garbage", nullptr},
     {"DELETE FROM log WHERE id < 1 << 40 OR id & ((1 << 40) - 1) = 0", "rows of the log had no sensible number"},
     {"INSERT INTO stream (id, name, subjects, max_age_ms, max_bytes, max_msgs, keep, first, last, oseq, bytes, last_ms)"
@@ -72,6 +73,21 @@ constexpr repair after_rows[] = {
     {"DELETE FROM dead WHERE consumer NOT IN (SELECT id FROM consumer)", nullptr},
     {"UPDATE consumer SET dead = (SELECT count(*) FROM dead WHERE dead.consumer = consumer.id AND NOT replayed)", nullptr},
     {"DELETE FROM node_n WHERE NOT EXISTS (SELECT 1 FROM stream WHERE stream.id = node_n.stream AND seq BETWEEN 1 AND last)", nullptr},
+    {"DELETE FROM mirror WHERE stream NOT IN (SELECT id FROM stream) OR start < 1 OR checkpoint NOT BETWEEN 0 AND (1 << 40) - 1"
+     " OR keep NOT IN (0, 1)",
+     "mirrors made no sense and are gone"},
+    {"DELETE FROM mirror_note WHERE mirror NOT IN (SELECT id FROM mirror)", nullptr},
+    {"DELETE FROM placed WHERE NOT EXISTS (SELECT 1 FROM mirror JOIN log ON log.id = (mirror.stream << 40) + (key & ((1 << 40) - 1))"
+     " WHERE mirror.id = key >> 40 AND place BETWEEN (mirror.id << 40) + 1 AND (mirror.id << 40) + checkpoint)",
+     "places in JetStream did not fit the log and are gone"},
+    {"UPDATE mirror SET (waiting_rows, waiting_bytes, floor) ="
+     " (SELECT count(*), coalesce(sum(32 + coalesce(length(CAST(message_id AS BLOB)), 0) + coalesce(length(CAST(reply_to AS BLOB)), 0)"
+     " + coalesce(length(CAST(headers AS BLOB)), 0) + length(body)), 0),"
+     " coalesce((min(log.id) & ((1 << 40) - 1)) - 1, max((SELECT last FROM stream WHERE stream.id = mirror.stream), mirror.start - 1)) FROM log"
+     " WHERE log.id BETWEEN (mirror.stream << 40) + mirror.start AND (mirror.stream << 40) + (1 << 40) - 1"
+     " AND NOT EXISTS (SELECT 1 FROM placed WHERE key = (mirror.id << 40) + (log.id & ((1 << 40) - 1))))",
+     nullptr},
+    {"DELETE FROM meta WHERE key = 'secret' AND (typeof(value) <> 'blob' OR length(value) <> 32)", "keys were damaged: what they signed is not known again"},
     {"INSERT INTO user SELECT DISTINCT user, 'user', 0, added_ms FROM user_key WHERE user NOT IN (SELECT name FROM user) GROUP BY user",
      "users were not known any more, but their keys were: they have the role user now"},
     {"DELETE FROM user_key WHERE user IN (SELECT name FROM user WHERE removed)", nullptr},

@@ -171,18 +171,15 @@ bool sqlite_store::impl::collect_garbage()
     return true;
 }
 
-/// Imports raise the floor of their stream; this is for what one of them could not pass in its slice.
+/// Imports raise the floor of their stream; this is for what one could not pass in its slice, and for rows that went. It is written
+/// with the next transaction that changes something: what is lost of it is found again.
 bool sqlite_store::impl::raise_floors()
 {
-    if (all.mirrors.behind() == nullptr)
+    auto* const of = all.mirrors.behind();
+    if (of == nullptr)
         return false;
-    return in_transaction([&] {
-        auto* const of = all.mirrors.behind();
-        if (auto* const entry = all.streams.find(of->state.stream))
-            all.mirrors.raise_floor(*of, entry->state.last);
-        all.mirrors.save();
-        return all.mirrors.behind() != nullptr;
-    });
+    all.mirrors.raise_floor(*of, all.streams.find(of->state.stream)->state.last);
+    return all.mirrors.behind() != nullptr;
 }
 
 bool sqlite_store::impl::housekeeping(std::uint64_t now_ms, std::vector<store_event::any>& out)
