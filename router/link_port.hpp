@@ -31,12 +31,15 @@ using principal_ptr = std::shared_ptr<principal const>;
 
 namespace link_event {
 
-/// The router greets with `welcome`. `greet` is false for links that carry only administrative commands.
+/// The router greets with `welcome`. `greet` is false for links that carry only administrative commands. `internal`: a link of
+/// the server's own, which no peer stands behind: its sender is the user alone, it is not greeted, and what it is given and asks for
+/// is bounded by whoever drives it, not by the limits of clients.
 struct opened {
     session_id session{};
     principal_ptr who;
     encoding form = encoding::frames;
     bool greet = true;
+    bool internal = false;
 };
 /// `bytes`: what it took of the input; they come back as `link_output::credit` when it was handled.
 struct operation {

@@ -11,6 +11,7 @@
 
 #include "router/admin/call.hpp"
 #include "router/core/sequencer.hpp"
+#include "router/link_port.hpp"
 #include "router/protocol/ids.hpp"
 #include "router/store/store.hpp"
 
@@ -52,6 +53,8 @@ public:
     virtual void ask(migration_request) = 0;
     /// A stream was removed. Router thread.
     virtual void removed(stream_id) = 0;
+    /// What its own links are told (`migration_host::say`). Router thread.
+    virtual void deliver(std::vector<link_output::any>) {}
     /// The router thread has ended. Returns when nothing will be given to the host any more; `stored` may still be called.
     virtual void stop() {}
 };
@@ -71,7 +74,13 @@ public:
     virtual void show(migration_picture_ptr) = 0;
     /// `$sys.migration.STREAM` for those who subscribe.
     virtual void announce(std::string stream, nlohmann::json what) = 0;
+    /// Links of the migration's own: `transport_of` their ids is `migration_transport`, and they are opened as `internal`. What they
+    /// are told comes by `migration_port::deliver`. Also before the host starts.
+    virtual void say(std::vector<link_event::any>) {}
 };
+
+/// Stands where the number of a transport thread stands otherwise.
+inline constexpr unsigned migration_transport = 0xffff;
 
 /// The migration's tokens begin here, the core's stay below.
 inline constexpr std::uint64_t migration_token = std::uint64_t{1} << 63;

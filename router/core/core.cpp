@@ -330,7 +330,7 @@ void core::drain(instant now, actions& out)
 
 bool core::must_wait(link& l, op::any const& operation)
 {
-    if (l.closed)
+    if (l.closed || l.internal)
         return false;
     // A full outbox stops the reading: what is asked for by few bytes may be answered by many.
     if (!l.stalled && (l.unsent() >= config_.limits.link_unsent_bytes || l.unanswered >= config_.limits.link_unanswered)) {
@@ -391,7 +391,8 @@ void core::send(link& to, bytes_ptr bytes, actions& out)
 {
     if (to.closed)
         return;
-    to.handed += bytes->size();
+    if (!to.internal)
+        to.handed += bytes->size();
     out.outputs.push_back({to.id, link_output::data{std::move(bytes)}});
 }
 

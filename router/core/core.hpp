@@ -294,7 +294,7 @@ private:
     void reply(link&, op::reply const&, actions&);
     /// Whether the publish was a reply to a call by subject; then it is dealt with.
     bool reply_by_publish(link&, message const&, actions&);
-    void answer_call(call_number, link& from, std::string_view body, actions&);
+    void answer_call(call_number, link& from, message const& reply, actions&);
     /// The call was taken from the table: its caller gets the error.
     void over(open_call const&, failure, actions&);
     /// The call was taken from the table: its instance has one less.

@@ -14,14 +14,15 @@ void core::open(link_id id, link_event::opened&& e, instant now, actions& out)
     added->who = std::move(e.who);
     added->access = profile(*added->who);
     added->form = e.form;
-    added->greeted = e.greet;
+    added->greeted = e.greet && !e.internal;
+    added->internal = e.internal;
     added->since_ms = now.wall_ms;
     added->heard_ms = now.steady_ms;
-    added->sender = shared_bytes::copy_of(added->who->user + "/~" + added->who->session);
+    added->sender = shared_bytes::copy_of(e.internal ? added->who->user : added->who->user + "/~" + added->who->session);
     auto& l = *links_.emplace(id, std::move(added)).first->second;
     l.budget = &budget_of(l.who->user);
     ++l.budget->holders;
-    if (e.greet) {
+    if (l.greeted) {
         notice::welcome hi;
         hi.server = config_.server_name;
         hi.session = l.who->session;
@@ -350,7 +351,8 @@ void core::closed(link_id id, std::uint64_t written, instant now, actions& out)
 
 void core::written(link& l, std::uint64_t bytes)
 {
-    l.written += bytes;
+    if (!l.internal)
+        l.written += bytes;
     for (auto const* const a : l.attachments)
         changed_.insert(a->of->id());
 }

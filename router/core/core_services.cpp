@@ -160,7 +160,7 @@ void core::call(link& l, op::call&& what, instant now, actions& out)
         return refuse(error_code::bad_request, "timeout_ms must be 1 to " + std::to_string(bounds.call_timeout_ms_max));
     if (calls_.has(l.id, m.id()))
         return refuse(error_code::exists, "a call with the id " + std::string{m.id()} + " is open on this link");
-    if (auto const open = calls_.of_caller(l.id); open >= bounds.link_calls)
+    if (auto const open = calls_.of_caller(l.id); open >= bounds.link_calls && !l.internal)
         return refuse(error_code::quota, "the link has " + std::to_string(open) + " open calls already");
 
     open_call c;
@@ -172,7 +172,7 @@ void core::call(link& l, op::call&& what, instant now, actions& out)
                                              : call_method(l, what, std::move(c), out);
     if (!failed)
         return;
-    if (failed->code == error_code::no_responders) {
+    if (failed->code == error_code::no_responders && !l.internal) {  // else somebody outside may answer
         counts_.calls_unhandled.add_alone();
         auto const subject = what.service.empty() ? std::string{m.subject()} : "svc." + what.service + "." + what.method;
         event("$sys.unhandled", {{"subject", subject}, {"from", l.sender->view()}}, now, out);
@@ -224,10 +224,12 @@ std::optional<failure> core::call_subject(link& l, message const& m, open_call c
         if (!decision.allowed)
             return failure{error_code::denied, decision.why};
     auto& to = route_for(m.subject());
+    // The server's own links ask for others: they do not answer themselves.
+    bool const hears_itself = l.internal && std::ranges::find(to.links, &l) != to.links.end();
     if (to.of)
         return failure{error_code::bad_request,
                        "the stream " + to.of->name() + " stores " + std::string{m.subject()} + ": a call needs a subject of no stream"};
-    if (to.targets() == 0)
+    if (to.targets() == std::size_t{hears_itself})
         return failure{error_code::no_responders, "nobody subscribes to " + std::string{m.subject()}};
     c.secret = random();
     auto const reply_to = reply_subject(begin(l, std::move(c)));
@@ -236,6 +238,7 @@ std::optional<failure> core::call_subject(link& l, message const& m, open_call c
     view.from = l.sender->view();
     view.time_ms = now.wall_ms;
     view.reply_to = reply_to;
+    view.headers = m.headers();
     view.body = m.body();
     deliver_plain(to, view, out);
     return std::nullopt;
@@ -250,7 +253,7 @@ void core::reply(link& l, op::reply const& what, actions& out)
         return;
     }
     if (what.error_code.empty()) {
-        answer_call(c->number, l, what.message->body(), out);
+        answer_call(c->number, l, *what.message, out);
         return;
     }
     auto const known = parse_error_code(what.error_code);
@@ -280,7 +283,7 @@ bool core::reply_by_publish(link& l, message const& m, actions& out)
     auto const number = from_hex(name.substr(0, hex_digits));
     auto const* const c = number && name.size() == 2 * hex_digits ? calls_.find(call_number{*number}) : nullptr;
     if (c && c->service.empty() && m.subject() == reply_subject(*c))
-        answer_call(c->number, l, m.body(), out);
+        answer_call(c->number, l, m, out);
     else
         counts_.replies_dropped.add_alone();
     if (!m.id().empty())
@@ -288,9 +291,10 @@ bool core::reply_by_publish(link& l, message const& m, actions& out)
     return true;
 }
 
-void core::answer_call(call_number number, link& from, std::string_view body, actions& out)
+void core::answer_call(call_number number, link& from, message const& reply, actions& out)
 {
     auto const c = *calls_.take(number);
+    auto const body = reply.body();
     auto* const caller = find(c.caller);
     // A caller with a thousand open calls that does not read must not gather a thousand bodies.
     if (caller && caller->unsent() && caller->unsent() + body.size() > config_.limits.link_unsent_bytes) {
@@ -300,7 +304,7 @@ void core::answer_call(call_number number, link& from, std::string_view body, ac
     }
     give_back(c);
     if (caller) {
-        send(*caller, notice::reply{c.id, std::string{from.sender->view()}, std::string{body}}, out);
+        send(*caller, notice::reply{c.id, std::string{from.sender->view()}, std::string{body}, std::string{reply.headers()}}, out);
         answered(*caller);
     }
 }

@@ -40,6 +40,7 @@ struct link {
     std::shared_ptr<access_profile const> access;
     encoding form = encoding::frames;
     bool greeted = false;
+    bool internal = false;      ///< the server's own: whoever drives it bounds what it is given and asks for
     std::uint64_t since_ms = 0;  ///< wall clock
 
     bytes_ptr sender;            ///< "user/node" or "user/~SESSION"

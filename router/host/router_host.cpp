@@ -175,6 +175,10 @@ struct router_host::impl final : migration_host {
             core->announce_migration(stream, what, now, out);
         });
     }
+    void say(std::vector<link_event::any> batch) override
+    {
+        put([&](inbox& in) { join(in.links, std::move(batch)); });
+    }
     template <class Call>
     void call(Call&& what)
     {
@@ -185,9 +189,14 @@ struct router_host::impl final : migration_host {
     {
         if (!todo.outputs.empty()) {
             std::vector<std::vector<link_output::any>> batches(transports.size());
+            std::vector<link_output::any> of_migration_links;
             for (auto& o : todo.outputs)
                 if (auto const t = transport_of(o.link); t < batches.size())
                     batches[t].push_back(std::move(o));
+                else if (t == migration_transport)
+                    of_migration_links.push_back(std::move(o));
+            if (migration && !of_migration_links.empty())
+                migration->deliver(std::move(of_migration_links));
             for (std::size_t t = 0; t < batches.size(); ++t)
                 if (!batches[t].empty())
                     transports[t]->deliver(std::move(batches[t]));

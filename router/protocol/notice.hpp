@@ -75,6 +75,7 @@ struct reply {
     std::string id;
     std::string from;
     std::string body;
+    std::string headers{};  ///< of a reply to a call by subject; as of `msg`
 };
 
 struct info {

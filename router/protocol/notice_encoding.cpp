@@ -116,6 +116,8 @@ struct notice_encoder {
         out.field("op", "reply");
         out.field("id", n.id);
         out.field("from", n.from);
+        if (!n.headers.empty())
+            out.raw_field("headers", n.headers);
         return seal(out, n.body, form);
     }
 

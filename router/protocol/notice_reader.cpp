@@ -172,6 +172,7 @@ private:
         auto& r = notice_.emplace<notice::reply>();
         r.id = needed(field::id);
         r.from = text(field::from);
+        r.headers = headers();
         r.body = body();
     }
 

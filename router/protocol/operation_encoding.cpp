@@ -122,6 +122,7 @@ struct header_writer {
         out.field_unless_empty("service", o.service);
         out.field_unless_empty("method", o.method);
         out.field_unless_empty("subject", o.message->subject());
+        headers(*o.message);
         return o.message->body();
     }
     body operator()(op::serve const& o) const

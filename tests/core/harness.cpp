@@ -65,7 +65,7 @@ void harness::load()
     pass(1);
 }
 
-link_id harness::open(std::string const& user, std::string const& role, encoding form, bool greet)
+link_id harness::open(std::string const& user, std::string const& role, encoding form, bool greet, bool internal)
 {
     auto const id = link_id{++last_link_};
     auto& p = peers_[id];
@@ -75,7 +75,7 @@ link_id harness::open(std::string const& user, std::string const& role, encoding
     who->user = user;
     who->role = role;
     who->session = "s" + std::to_string(last_link_);
-    core_->step(link_event::any{id, link_event::opened{session_id{last_link_}, std::move(who), form, greet}}, now, todo_);
+    core_->step(link_event::any{id, link_event::opened{session_id{last_link_}, std::move(who), form, greet, internal}}, now, todo_);
     settle();
     return id;
 }

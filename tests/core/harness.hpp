@@ -27,7 +27,8 @@ public:
     explicit harness(limits bounds = {});
 
     // --- Peers -------------------------------------------------------------------------------------------------------
-    link_id open(std::string const& user, std::string const& role = "user", encoding form = encoding::lines, bool greet = true);
+    link_id open(std::string const& user, std::string const& role = "user", encoding form = encoding::lines, bool greet = true,
+                 bool internal = false);
     /// Opened, with the greeting heard and `hello` said if a node is given.
     link_id join(std::string const& user, std::string const& node = {}, std::string const& role = "user");
     /// Operations, one a line; then everything that follows happens, as far as the store is not held.

@@ -368,3 +368,64 @@ TEST_CASE("rows that nobody waits for: they count in what their user has stored,
         h.import("CHAT", "ann/n", {}, 0);
     CHECK(publish("2") == lines{"error 2 quota"});
 }
+
+TEST_CASE("internal links: the sender is the user alone, nobody sees them, and the limits of clients do not hold")
+{
+    harness h;
+    h.bounds.link_calls = 1;
+    h.bounds.link_unsent_bytes = 64 * 1024;
+    h.step([&](core& c, instant, actions&) { c.set_limits(h.bounds); });
+    auto const inside = h.open("nats", "operator", encoding::lines, true, true);
+    CHECK(h.heard(inside).empty());
+    auto const ann = h.join("ann");
+    h.say(ann, R"({"op":"sub","subject":"live.>"})");
+    h.say(inside, R"({"op":"sub","subject":"live.>"})");
+
+    h.say(inside, R"({"op":"pub","subject":"live.a","headers":{"A":"b"},"data":"x"})");
+    auto const heard = h.last<notice::msg>(ann);
+    CHECK(heard.from == "nats");
+    CHECK(heard.headers == R"({"A":"b"})");
+    CHECK(h.heard(inside) == lines{"msg live.a x"});
+    h.say(ann, R"({"op":"who","id":"w"})");
+    CHECK(nlohmann::json::parse(h.last<notice::reply>(ann).body)["nodes"].size() == 1);
+
+    SECTION("it is never too slow")
+    {
+        h.reads(inside, false);
+        std::string const large(10'000, 'x');
+        for (int i = 0; i < 20; ++i)
+            h.say(ann, R"({"op":"pub","subject":"live.a","data":")" + large + "\"}");
+        CHECK(h.heard(inside).size() == 20);
+        CHECK(h.counts.slow_consumers.get() == 0);
+    }
+    SECTION("its calls: more than a client's, with headers both ways, and not answered by itself")
+    {
+        h.heard(ann);
+        auto const call = [](char const* id, char const* subject) {
+            return R"({"op":"call","id":")" + std::string{id} + R"(","subject":")" + subject + R"(","headers":{"Q":"1"},"data":"?"})";
+        };
+        h.say(inside, call("1", "live.q"));
+        auto const asked = h.last<notice::msg>(ann);
+        CHECK(asked.headers == R"({"Q":"1"})");
+        REQUIRE(asked.reply_to.starts_with("_call."));
+        h.say(inside, call("2", "live.q"));
+        CHECK(h.heard(inside) == lines{"msg live.q ?", "msg live.q ?"});
+        h.say(ann, R"({"op":"pub","subject":")" + asked.reply_to + R"(","headers":{"R":"2"},"data":"!"})");
+        CHECK(h.heard(inside) == lines{"reply 1 !"});
+        CHECK(h.last<notice::reply>(inside).headers == R"({"R":"2"})");
+        auto const op = h.join("root", {}, "operator");
+        h.say(op, R"({"op":"sub","subject":"$sys.unhandled"})");
+        h.close(ann);
+        CHECK(h.ask(inside, call("3", "live.q")) == lines{"error 3 no_responders"});
+        CHECK(h.heard(op).empty());  // outside somebody may have answered
+    }
+    SECTION("a drain ends it like others")
+    {
+        h.drain();
+        CHECK(h.heard(inside) == lines{"closed 1"});
+        h.close(inside);
+        h.close(ann);
+        h.close(h.root);
+        CHECK(h.drained);
+    }
+}

@@ -39,6 +39,7 @@ std::vector<notice_row> make_notice_rows()
          R"({"op":"call","call":"c1","service":"time","method":"now","from":"bob/x","left_ms":4000})", "arg", true},
         {notice::stored{"S", 9, 8}, R"({"op":"stored","stream":"S","n":9,"seq":8})"},
         {notice::reply{"1", "$sys", "{}"}, R"({"op":"reply","id":"1","from":"$sys"})", "{}", true},
+        {notice::reply{"1", "bot1/a", "x", R"({"A":"b"})"}, R"({"op":"reply","id":"1","from":"bot1/a","headers":{"A":"b"}})", "x", true},
         {notice::info{{}, true, ""}, R"({"op":"info","draining":true})"},
         {notice::info{{"a:1", "b:2"}, false, "soon"}, R"({"op":"info","servers":["a:1","b:2"],"text":"soon"})"},
         {notice::error{"1", error_code::denied, "no", {}}, R"({"op":"error","id":"1","code":"denied","message":"no"})"},
