@@ -40,8 +40,8 @@ void replica::impl::tick(instant now, effects& out)
     };
     auto const oldest = std::min(waits_since(own.sent), waits_since(own.queue));
     if (oldest != ~std::uint64_t{0} && oldest + bounds.hold_ms <= now.steady_ms)
-        lose_all(connection == 0 ? "there is no link to NATS: it may have been stored; send it again with the same id"
-                                 : "NATS did not store it in time: it may have been stored; send it again with the same id",
+        lose_all({error_code::unavailable, connection == 0 ? "there is no link to NATS: it may have been stored; send it again with the same id"
+                                                           : "NATS did not store it in time: it may have been stored; send it again with the same id"},
                  out);
     if (in.retry_ms != 0 && in.retry_ms <= now.steady_ms)
         submit(out);
@@ -228,7 +228,7 @@ std::size_t replica::unsettled() const noexcept { return impl_->unsettled(); }
 
 void replica::abandon(std::string why, instant, effects& out)
 {
-    impl_->lose_all(why, out);
+    impl_->lose_all({error_code::unavailable, std::move(why)}, out);
     impl_->show();
 }
 

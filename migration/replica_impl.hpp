@@ -93,6 +93,7 @@ struct publish_state {
     std::size_t wire = 0;            ///< of these, on the wire
     std::size_t wire_bytes = 0;
     std::uint64_t last_ticket = 0;
+    bool cautious = false;           ///< one was refused: one at a time, until one is accepted
     std::uint64_t lane = 0;
 };
 
@@ -243,7 +244,8 @@ struct replica::impl {
     void pop_own();
     void new_lane();
     void lose(store_request::append const&, failure, effects&);
-    void lose_all(std::string const& why, effects&);
+    void lose_all(failure const& why, effects&);
+    void refused(publish_state::entry&, backend_event::refused const&, effects&);
     std::size_t unsettled() const noexcept;
 
     // replica_import.cpp

@@ -68,6 +68,8 @@ void replica::impl::publish(std::vector<store_request::append>&& what, instant n
 /// The next one; false: there is none.
 bool replica::impl::send_own(effects& out)
 {
+    if (own.cautious && own.wire != 0)
+        return false;
     while (own.resend < own.sent.size()) {
         auto& e = own.sent[own.resend];
         auto const counter = own.first_counter + own.resend++;
@@ -153,19 +155,9 @@ bool replica::impl::own_answered(std::uint64_t ticket, backend_event::acked cons
             find_missing(in.built, now, out);
         if (!in.gone.empty())
             build(now, out);
-    } else if (no->answered) {
-        ++shown.refusals;
-        shown.refused_why = no->why;
-        auto const again = passes(no->code) && !is_full(no->code);
-        if (!e.settled && !again) {
-            lose(e.what, {refusal_of(no->code), "NATS refuses the message: " + no->why}, out);
-            settle(e);
-        }
-        auto const open = !e.settled;
-        pop_own();
-        if (open)
-            drain(now, out);
+        own.cautious = false;
     } else {
+        refused(e, *no, out);
         auto const open = !e.settled;
         pop_own();
         if (open)
@@ -175,6 +167,26 @@ bool replica::impl::own_answered(std::uint64_t ticket, backend_event::acked cons
         drained(now, out);
     pump_rows(now, out);
     return true;
+}
+
+/// A message that the server does not take for what it is ends with an error. Of any other refusal the publisher hears only if nothing
+/// that was sent behind it can have been accepted: what is open is sent again, one at a time, and if that is refused, all of it ends.
+void replica::impl::refused(entry& e, backend_event::refused const& no, effects& out)
+{
+    if (!no.answered)
+        return;
+    ++shown.refusals;
+    shown.refused_why = no.why;
+    if (e.settled || (passes(no.code) && !is_full(no.code)))
+        return;
+    if (is_for_good(no.code)) {
+        lose(e.what, {error_code::too_large, "NATS refuses the message: " + no.why}, out);
+        settle(e);
+    } else if (!std::exchange(own.cautious, true) || own.wire > 1) {
+        return;
+    } else {
+        lose_all({is_full(no.code) ? error_code::store_full : error_code::quota, "NATS refuses messages: " + no.why}, out);
+    }
 }
 
 /// An own publish was read back which is not one of those that are open under its number. If it is one that was given up and is
@@ -212,15 +224,15 @@ void replica::impl::lose(store_request::append const& what, failure why, effects
     out.lost.push_back({what.request, what.stream, what.epoch, std::move(why)});
 }
 
-void replica::impl::lose_all(std::string const& why, effects& out)
+void replica::impl::lose_all(failure const& why, effects& out)
 {
     for (auto& e : own.sent)
         if (!e.settled) {
-            lose(e.what, {error_code::unavailable, why}, out);
+            lose(e.what, why, out);
             settle(e);
         }
     for (auto const& e : own.queue)
-        lose(e.what, {error_code::unavailable, why}, out);
+        lose(e.what, why, out);
     own.queue.clear();
     own.queue_bytes = 0;
     pop_own();

@@ -6,7 +6,6 @@
 #include <cstddef>
 
 #include "migration/backend.hpp"
-#include "router/protocol/error.hpp"
 
 namespace kedge::migration {
 
@@ -24,13 +23,8 @@ inline bool is_full(int code) noexcept
     return std::ranges::find(full, code) != full.end();
 }
 
-/// The error of a publish that JetStream has refused for good: it is not stored.
-inline error_code refusal_of(int code) noexcept
-{
-    if (code == 10054 || code == 10097)
-        return error_code::too_large;
-    return is_full(code) ? error_code::store_full : error_code::quota;
-}
+/// It refuses this message for what it is: it is too large.
+inline bool is_for_good(int code) noexcept { return code == 10054 || code == 10097; }
 
 /// Larger than the server takes, on the wire.
 inline bool too_large(bus_message const& m, std::size_t payload_max) noexcept

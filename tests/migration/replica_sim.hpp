@@ -1,0 +1,90 @@
+#pragma once
+/// Random lives of a replica: publishers on both sides, a network and a store that fail, servers that die and go back, and the
+/// change of authority. Then everything heals, and what must be true is looked at.
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "tests/migration/replica_world.hpp"
+
+namespace kedge::migration::test {
+
+struct sim_counts {
+    std::uint64_t seeds = 0, ssh = 0, natives = 0, replays = 0, cuts = 0, rewinds = 0, crashes = 0, refusals = 0, lost_acks = 0,
+                  switches = 0, store_faults = 0, unavailable = 0, freezes = 0, reordered = 0;
+};
+
+class replica_sim {
+public:
+    explicit replica_sim(std::uint64_t seed, mutation = mutation::none);
+
+    /// What was broken; empty = nothing.
+    std::string run();
+    sim_counts counts;
+
+private:
+    /// Follows the rules for "exactly once in effect": after a failure it waits for all answers, then sends again, in order.
+    struct publisher {
+        enum class kind : unsigned char { ids, numbers, plain } how = kind::ids;
+        std::string sender;
+        std::size_t window = 1;
+        std::uint64_t next = 1;
+        std::map<token, std::uint64_t> out;   ///< open: the number of each
+        std::set<std::uint64_t> again;        ///< to be sent again
+        bool failed = false;                  ///< waits for the rest of the answers
+        std::set<std::uint64_t> oks;
+    };
+    struct native_publisher {
+        std::string name;
+        std::uint64_t next = 1;
+    };
+    enum class change : unsigned char { none, draining, writing };
+
+    void act();
+    void ssh_acts();
+    void send(publisher&, std::uint64_t number);
+    void native_acts();
+    void replay();
+    void mishap();
+    void rewind();
+    void crash();
+    void change_acts();
+    void calm_down();
+    void answered(token, bool stored, error_code);
+    void arrived(store_event::rows_arrived::arrival const&);
+    void fail(std::string why);
+    std::string body_of(publisher const& p, std::uint64_t number) const { return p.sender + "#" + std::to_string(number); }
+
+    // replica_sim_checks.cpp
+    void check();
+    void check_both_sides(std::vector<row> const&, std::vector<bus_message> const&);
+    void check_once(std::vector<row> const&);
+    void check_order(std::vector<row> const&, std::vector<bus_message> const&);
+
+    std::uint64_t seed_;
+    replica_world world_;
+    sim::random_source& random_;
+    std::vector<publisher> publishers_;
+    std::vector<native_publisher> natives_;
+    std::map<std::string, std::uint64_t> ids_;      ///< the core's window: sender and id, to the seq
+    std::map<std::string, std::uint64_t> numbers_;  ///< of a sender: its highest n
+    std::map<std::string, std::uint64_t> natives_stored_;   ///< body: how often it was accepted
+    std::set<std::string> natives_at_risk_;         ///< were in what a rewind took
+    std::uint64_t epoch_ = 1;
+    bool held_ = false;
+    bool calm_ = false;
+    bool disorder_ = false;                         ///< refused or late: order is not promised to the letter
+    bool disorder_uncounted_ = false;               ///< and a crash may have taken the count
+    std::uint64_t late_since_ms_ = 0;
+    std::uint64_t frozen_until_ms_ = 0;
+    change changing_ = change::none;
+    std::uint64_t change_until_ms_ = 0;
+    jet_place fence_ = 0;
+    std::string broken_;
+};
+
+}  // namespace kedge::migration::test
