@@ -58,8 +58,8 @@ public:
         case phase::following:
             return looked(r, fx);
         case phase::after:
-            for (auto const& line : r.exit_status == 0 ? advice_lines(found(r.data), said_, environment_) : std::vector<std::string>{})
-                (status_ == 0 ? fx.out : fx.error) += line + '\n';
+            if (r.exit_status == 0)
+                advise(found(r.data), status_ != 0, status_ == 0 ? fx.out : fx.error);
             fx.exit_status = status_;
             return;
         case phase::confirming:
@@ -97,7 +97,7 @@ public:
 
     void on_interrupt(command_effects& fx) override
     {
-        fx.error += clear_progress();
+        fx.out += clear_progress();
         if (phase_ == phase::confirming)
             fx.error += '\n' + complaint("nothing was done", environment_);
         else if (phase_ == phase::following)
@@ -136,6 +136,18 @@ private:
         return nlohmann::json::object();
     }
 
+    /// What comes next; after a failure also what stands in the way.
+    void advise(nlohmann::json const& stream, bool with_reasons, std::string& out) const
+    {
+        page lines{environment_};
+        for (auto const& why : with_reasons ? array_of(stream, "not_ready") : nlohmann::json::array())
+            if (why.is_string() && why != said_)
+                lines.marked("  - ", {}, printable(why.get_ref<std::string const&>()), style::yellow);
+        if (auto const next = words_of(stream, "next"); !next.empty())
+            lines.line("next: " + next, style::bold, 6);
+        out += lines.text();
+    }
+
     void answered(admin_result const& r, command_effects& fx)
     {
         if (!words_of(r.data, "confirm").empty() && !settings_.call.args.contains("confirm"))
@@ -168,7 +180,7 @@ private:
 
     void fail(admin_result const& r, command_effects& fx)
     {
-        fx.error += clear_progress();
+        fx.out += clear_progress();
         status_ = r.exit_status;
         said_ = r.error;
         bool const shown = r.data.is_object() && (r.data.contains("checks") || r.data.contains("steps"));
@@ -238,7 +250,7 @@ private:
         if (!has_bar())
             return;
         auto const columns = environment_.columns > 1 ? environment_.columns - 1 : 1;
-        fx.error += "\r\x1b[K" + progress_line(stream_, p, columns);
+        fx.out += "\r\x1b[K" + progress_line(stream_, p, columns);
         bar_shown_ = true;
     }
 
@@ -260,14 +272,15 @@ private:
     void looked(admin_result const& r, command_effects& fx)
     {
         if (r.exit_status != 0) {
-            fx.error += clear_progress() + complaint(r.error, environment_) + complaint("look again: " + look_again(), environment_);
+            fx.out += clear_progress();
+            fx.error += complaint(r.error, environment_) + complaint("look again: " + look_again(), environment_);
             fx.exit_status = r.exit_status;
             return;
         }
         if (is("diff")) {
             if (is_true(r.data, "running"))
                 return wait_on(r, fx);
-            fx.error += clear_progress();
+            fx.out += clear_progress();
             fx.out += settings_.json ? r.data.dump() + '\n' : render_migrate(settings_.call, r.data, environment_);
             fx.exit_status = says_no(r.data) ? 1 : 0;
             if (number_of(r.data, "at_ms") < began_ms_) {
@@ -297,7 +310,7 @@ private:
             due_us_ = environment_.now_us() + look_every_us;
             return;
         }
-        fx.error += clear_progress();
+        fx.out += clear_progress();
         if (stuck) {
             for (auto const& line : migration_lines(r.data, environment_))
                 fx.out += line + '\n';
@@ -305,8 +318,7 @@ private:
             return;
         }
         fx.out += stream_ + ": " + stream_line(s) + '\n';
-        for (auto const& line : advice_lines(s, {}, environment_))
-            fx.out += line + '\n';
+        advise(s, false, fx.out);
         fx.exit_status = 0;
     }
 

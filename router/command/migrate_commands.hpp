@@ -46,8 +46,6 @@ std::string link_line(nlohmann::json const& link);
 std::string_view authority_name(nlohmann::json const& stream);
 /// "MIRRORING: SQLite orders it, 12 messages behind".
 std::string stream_line(nlohmann::json const& stream);
-/// Why it is not ready (but for what was `said` already) and what to do next.
-std::vector<std::string> advice_lines(nlohmann::json const& stream, std::string_view said, command_environment const&);
 /// Rows of the table that `top` and `status` show of mirrored streams: stream, state, lag, seconds, rate_out, rate_in, note.
 nlohmann::json migration_rows(nlohmann::json const& migration);
 

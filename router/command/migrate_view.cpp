@@ -241,18 +241,6 @@ std::string stream_line(nlohmann::json const& s)
     return state + ": " + std::string{authority_name(s)} + " orders it, " + (lag == "none" ? "no lag" : "lag " + lag);
 }
 
-std::vector<std::string> advice_lines(nlohmann::json const& stream, std::string_view said, command_environment const& e)
-{
-    page out{e};
-    for (auto const& why : array_of(stream, "not_ready"))
-        if (why.is_string() && why != said)
-            out.marked("  - ", {}, printable(why.get<std::string>()), style::yellow);
-    auto const broken = words_of(object_of(stream, "broken"), "next");
-    if (auto const next = broken.empty() ? words_of(stream, "next") : broken; !next.empty())
-        out.line("next: " + next, style::bold, 6);
-    return out.lines();
-}
-
 nlohmann::json migration_rows(nlohmann::json const& migration)
 {
     auto rows = nlohmann::json::array();
