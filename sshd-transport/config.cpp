@@ -6,6 +6,7 @@
 
 #include <toml.hpp>
 
+#include "migration/server_url.hpp"
 #include "router/protocol/names.hpp"
 
 namespace kedge {
@@ -194,6 +195,23 @@ std::vector<config_key> make_keys()
                     [](server_config const& config) { return in_quotes(config.exempt); }});
     keys.push_back(number_key("gate", "watchdog_ms", "a session that holds its thread for longer is named in the log", false,
                               10, 60'000, [](server_config& config) -> std::uint64_t& { return config.watchdog_ms; }));
+    keys.push_back({"nats", "servers", R"(a list of "nats://HOST:PORT" or "tls://HOST:PORT", those of one cluster; empty = no NATS)", false,
+                    [](toml::value const& value, server_config& config) {
+                        auto const valid = [](std::string const& text) { return migration::parse_server_url(text).has_value(); };
+                        return take_list(value, R"(a list of "nats://HOST:PORT" or "tls://HOST:PORT")", valid, config.nats.servers);
+                    },
+                    [](server_config const& config) { return in_quotes(config.nats.servers); }});
+    for (auto const& field : migration::settings_texts())
+        keys.push_back({"nats", std::string(field.name), std::string(field.text), false,
+                        [member = field.member](toml::value const& value, server_config& config) -> std::string {
+                            if (!value.is_string()) return "a text";
+                            config.nats.*member = toml::get<std::string>(value);
+                            return {};
+                        },
+                        [member = field.member](server_config const& config) { return in_quotes(config.nats.*member); }});
+    for (auto const& field : migration::settings_numbers())
+        keys.push_back(number_key("nats", field.name, std::string(field.text), false, field.min, field.max,
+                                  [member = field.member](server_config& config) -> std::uint64_t& { return config.nats.*member; }));
     for (auto const& field : limit_fields())
         keys.push_back(number_key("limits", field.name, std::string(field.text), true, field.min, field.max,
                                   [member = field.member](server_config& config) -> std::uint64_t& {

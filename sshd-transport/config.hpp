@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "migration/settings.hpp"
 #include "router/account/directory.hpp"
 #include "router/protocol/limits.hpp"
 #include "sshd-transport/log.hpp"
@@ -31,6 +32,8 @@ struct server_config {
     // [gate]
     std::vector<std::string> exempt{"127.0.0.0/8", "::1/128"};
     std::uint64_t watchdog_ms = 500;
+    // [nats]
+    migration::settings nats;
     // [limits]
     struct limits limits;
 

@@ -21,6 +21,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "migration/nats/nats_backend.hpp"
+#include "migration/service.hpp"
 #include "router/host/router_host.hpp"
 #include "router/store/sqlite/sqlite_store.hpp"
 #include "sshd-transport/authorized_keys.hpp"
@@ -30,6 +32,7 @@
 #include "sshd-transport/http.hpp"
 #include "sshd-transport/log.hpp"
 #include "sshd-transport/metrics_page.hpp"
+#include "sshd-transport/migration_log.hpp"
 #include "sshd-transport/notify.hpp"
 #include "sshd-transport/server.hpp"
 #include "sshd-transport/signal_watch.hpp"
@@ -124,10 +127,15 @@ public:
 
         router_host router({config_.limits, server_name, told_servers(config_), home_.path().string()}, {&store, &store}, counters_);
         router_ = &router;
+        migration_log logged(router.for_migration());
+        auto const migration = make_migration(router);
+        // However this ends: the router's threads use the migration, and end first.
+        std::unique_ptr<router_host, void (*)(router_host*)> const ends(&router, [](router_host* r) { r->stop(); });
         load_keys();
         transport_server transport(transport_of(config_, home_), router, counters_, router.directory());
         transport_ = &transport;
         router.attach(transport.ports());
+        if (migration) migration->start(logged);
         router.start();
         file_watch const watch(context_, home_.path().string(), "authorized_keys", [this] { load_keys(); });
         auto const http = start_http();
@@ -147,6 +155,19 @@ public:
     }
 
 private:
+    /// None without NATS, unless a stream that has a copy there must not be taken for one that has not.
+    std::unique_ptr<migration::service> make_migration(router_host& router)
+    {
+        auto const& stored = router.migration_contents();
+        if (config_.nats.servers.empty() && stored.mirrors.empty()) return nullptr;
+        std::unique_ptr<migration::pubsub_backend> backend;
+        if (!config_.nats.servers.empty()) backend = std::make_unique<migration::nats_backend>(config_.nats);
+        auto made = std::make_unique<migration::service>(config_.nats, std::move(backend), config_.limits,
+                                                         migration::stored_mirrors::of(stored), counters_);
+        router.attach(*made);
+        return made;
+    }
+
     std::unique_ptr<http_server> start_http()
     {
         if (!config_.http) return nullptr;
