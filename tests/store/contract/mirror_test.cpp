@@ -20,6 +20,25 @@ std::string bodies(std::vector<row> const& rows)
 
 }  // namespace
 
+TEST_CASE("bridges are kept as they were last put, all or none")
+{
+    on_both_stores([](store_fixture& f) {
+        CHECK(f.load().bridges.empty());
+        CHECK(of<store_event::done>(f.run({store_request::put_bridges{next_token(), R"([{"pattern":"live.>"}])"}})).size() == 1);
+        f.reopen();
+        CHECK(f.load().bridges == R"([{"pattern":"live.>"}])");
+        f.fail(store_fixture::fault::lost);
+        f.run({store_request::put_bridges{next_token(), "[]"}});
+        f.heal();
+        f.reopen();
+        auto const kept = f.load().bridges;  // a request that is not an append is tried once more
+        CHECK((kept == "[]" || kept == R"([{"pattern":"live.>"}])"));
+        CHECK(of<store_event::done>(f.run({store_request::put_bridges{next_token(), "[]"}})).size() == 1);
+        f.reopen();
+        CHECK(f.load().bridges == "[]");
+    });
+}
+
 TEST_CASE("requests about a mirror that is not there are answered, and do nothing")
 {
     on_both_stores([](store_fixture& f) {

@@ -43,6 +43,9 @@ TEST_CASE("a backup is a whole database of its own, with what was committed whil
     CHECK(all.incarnation != original);
     CHECK(copy.load(f.now_ms).incarnation == all.incarnation);
     CHECK(f.load().incarnation == original);
+    INFO("but with the same secret: it knows again what it signed");
+    CHECK(all.secret.size() == 32);
+    CHECK(all.secret == f.load().secret);
 }
 
 TEST_CASE("a backup replaces nothing and leaves nothing when it fails")

@@ -9,7 +9,7 @@
 #include "router/store/sqlite/check.hpp"
 #include "router/store/sqlite/schema.hpp"
 #include "router/store/sqlite/sqlite_store.hpp"
-#include "tests/store/fixture.hpp"
+#include "tests/store/mirror_requests.hpp"
 #include "tests/store/sqlite/fault_disk.hpp"
 #include "tests/store/sqlite/file_fixture.hpp"
 
@@ -149,6 +149,59 @@ TEST_CASE("a database of version 1 is upgraded with all that is in it")
     auto const checked = sqlite::check_file(path, stop);
     CHECK(checked.rows == 64);
     CHECK(joined(checked.findings) == "");
+}
+
+TEST_CASE("a database of version 2 is upgraded with all that is in it")
+{
+    fault_disk::instance();
+    scratch_folder folder;
+    auto const path = thaw(folder, "version2.sql");
+    std::string secret;
+    {
+        sqlite_store store{path, limits{}};
+        auto const all = store.load(start_ms + 1000);
+        secret = all.secret;
+        CHECK(secret.size() == 32);
+        CHECK(all.mirrors.empty());
+        REQUIRE(all.streams.size() == 4);
+        auto const& work = find(all.streams, named("WORK"));
+        CHECK(work.first == 4057);
+        CHECK(work.last == 4116);
+        auto const& chat = find(all.streams, named("CHAT"));
+        CHECK(chat.config.paused);
+        CHECK(chat.config.keep == retention::interest);
+        auto const& values = find(all.streams, named("LAST"));
+        CHECK(values.config.max_msgs_per_subject == 2);
+        CHECK(values.config.when_full == discard::newest);
+        CHECK(values.messages == 4);
+        CHECK(values.last == 9);
+        auto const& half = find(all.consumers, named("half"));
+        CHECK((half.config.backoff_ms == std::vector<std::uint64_t>{100, 2000}));
+        CHECK((half.position.pending == std::vector<cursor::pending_row>{{3, 0, 0}, {4, 1, 0}}));
+        CHECK(half.dead == 2);
+        CHECK(all.nodes.size() == 2);
+        CHECK(all.ids.size() == 5);
+        REQUIRE(all.mail.size() == 2);
+        CHECK(all.mail[1].user == "bob");
+        REQUIRE(all.usage.size() == 2);
+        CHECK(all.usage[0].messages == 63);
+        auto const people = store.load_accounts();
+        CHECK(people.users.size() == 3);
+        CHECK(people.bans.size() == 1);
+        CHECK(people.aliases.size() == 1);
+        REQUIRE(people.lists.size() == 1);
+        CHECK(people.lists[0].members.size() == 2);
+        CHECK(store.read_audit(0, 9).size() == 1);
+
+        INFO("and it goes on from there");
+        std::vector<store_event::any> events;
+        store.execute({mirror(work.id, 4100), append(work.id, "work.9"), import(work.id, {copy_of(4100, 1), native(2)})}, events);
+        CHECK(of<store_event::imported>(events).at(0).now.waiting_rows == 17);
+    }
+    std::atomic<bool> const stop = false;
+    CHECK(joined(sqlite::check_file(path, stop).findings) == "");
+    sqlite_store store{path, limits{}};
+    CHECK(store.load(start_ms + 1000).secret == secret);
 }
 
 TEST_CASE("an upgraded database has the tables of a new one")

@@ -10,7 +10,7 @@
 #include "router/store/sqlite/check.hpp"
 #include "router/store/sqlite/database.hpp"
 #include "router/store/sqlite/recover.hpp"
-#include "tests/store/fixture.hpp"
+#include "tests/store/mirror_requests.hpp"
 #include "tests/store/sqlite/fault_disk.hpp"
 #include "tests/store/sqlite/file_fixture.hpp"
 #include "tests/store/sqlite/work_of_every_kind.hpp"
@@ -45,7 +45,7 @@ std::string content(std::string const& path)
     std::string all;
     for (char const* const table :
          {"meta", "stream", "log", "subject", "sender", "posting", "consumer", "dead", "node", "node_n", "ids", "mailbox", "usage", "user",
-          "user_limit", "user_key", "rule", "ban", "alias", "list", "list_member", "audit", "sqlite_sequence"}) {
+          "user_limit", "user_key", "rule", "ban", "alias", "list", "list_member", "audit", "mirror", "mirror_note", "placed", "sqlite_sequence"}) {
         std::string columns;
         {
             sqlite::statement names{on, "SELECT name FROM pragma_table_info(?) WHERE name NOT IN ('used', 'newest', 'counted', 'count_round')"};
@@ -176,6 +176,71 @@ TEST_CASE("several pages of the log are lost: what lies between them is saved")
     std::vector<store_event::any> events;
     store.execute({append(stream, "s.1")}, events);
     CHECK(only<store_event::rows_arrived>(events).rows.front().stored.seq == 3001);
+}
+
+TEST_CASE("of a mirror what fits is saved, and the rest waits to be copied again")
+{
+    struct {
+        char const* harm;
+        std::uint64_t waiting;   ///< rows, in the end; of 10 of which 1 to 5 are placed
+        message_seq floor;
+        bool lost;
+    } const cases[] = {
+        {"UPDATE mirror SET waiting_rows = 77, waiting_bytes = 1, floor = 9", 5, 5, false},
+        {"DELETE FROM placed WHERE key & 255 = 3", 6, 2, false},
+        {"UPDATE placed SET place = place + 100 WHERE key & 255 = 4", 6, 3, true},
+        {"UPDATE placed SET key = key + 100 WHERE key & 255 = 2", 6, 1, true},
+        {"UPDATE mirror SET checkpoint = 4", 6, 4, true},
+        {"INSERT INTO placed VALUES ((9 << 40) + 1, (9 << 40) + 1, 1)", 5, 5, true},
+        {"DELETE FROM log WHERE id & 255 = 5", 5, 5, true},
+    };
+    for (auto const& c : cases) {
+        INFO(c.harm);
+        file_fixture f;
+        auto const stream = add_stream(f);
+        fill(f, stream, 10);
+        f.run({mirror(stream, 1, true, "journal")});
+        f.run({import(stream, {copy_of(1, 1), copy_of(2, 2), copy_of(3, 3), copy_of(4, 4), copy_of(5, 5)}, "lanes")});
+        auto const secret = f.load().secret;
+        f.close();
+        {
+            sqlite::database on{f.path(), SQLITE_OPEN_READWRITE};
+            on.run("PRAGMA locking_mode=EXCLUSIVE");
+            on.run(c.harm);
+        }
+        auto const fresh = f.folder().file("fresh.db");
+        auto const report = sqlite::recover_file(f.path(), fresh);
+        CHECK(findings(fresh) == "");
+        CHECK(report.lost.empty() != c.lost);
+        sqlite_store store{fresh, limits{}};
+        auto const all = store.load(start_ms);
+        auto const state = mirror_of(all, stream);
+        CHECK(state.waiting_rows == c.waiting);
+        CHECK(state.floor == c.floor);
+        CHECK(state.keep);
+        CHECK(state.journal == "journal");
+        CHECK(state.lanes == "lanes");
+        CHECK(all.secret == secret);
+    }
+}
+
+TEST_CASE("a secret that is damaged is drawn anew")
+{
+    file_fixture f;
+    auto const secret = f.load().secret;
+    f.close();
+    {
+        sqlite::database on{f.path(), SQLITE_OPEN_READWRITE};
+        on.run("PRAGMA locking_mode=EXCLUSIVE");
+        on.run("UPDATE meta SET value = x'00' WHERE key = 'secret'");
+    }
+    CHECK(findings(f.path()) == "the secret is none\n");
+    auto const fresh = f.folder().file("fresh.db");
+    CHECK(sqlite::recover_file(f.path(), fresh).lost.size() == 1);
+    sqlite_store store{fresh, limits{}};
+    auto const drawn = store.load(start_ms).secret;
+    CHECK(drawn.size() == 32);
+    CHECK(drawn != secret);
 }
 
 TEST_CASE("the first page is lost: what it said is known")

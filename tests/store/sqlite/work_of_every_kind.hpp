@@ -1,7 +1,7 @@
 #pragma once
 /// Something of everything that a store holds, for tests that look at a whole database.
 
-#include "tests/store/fixture.hpp"
+#include "tests/store/mirror_requests.hpp"
 
 namespace kedge::test {
 
@@ -37,6 +37,7 @@ inline void work_of_every_kind(store_fixture& f)
     store_request::purge purge{next_token(), stream, "s.3", 100};
     f.run({purge});
     f.maintain();
+    f.run({mirror(stream, 4000, false, "journal"), import(stream, {copy_of(4000, 1), copy_of(4002, 2), nothing(3)}, "lanes")});
 }
 
 }  // namespace kedge::test
