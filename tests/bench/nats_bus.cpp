@@ -121,7 +121,9 @@ nats_process::nats_process(std::string const& program, std::filesystem::path con
     if (::mkdtemp(name.data()) == nullptr)
         throw std::system_error{errno, std::generic_category(), "mkdtemp in " + parent.string()};
     folder_ = name;
-    std::vector<std::string> arguments{program, "-a", "127.0.0.1", "-p", "-1", "-js", "-sd", name, "--ports_file_dir", name};
+    auto const config = name + "/nats.conf";
+    std::ofstream{config} << "max_payload: 2MB\n";  // kedge's largest message has to fit
+    std::vector<std::string> arguments{program, "-c", config, "-a", "127.0.0.1", "-p", "-1", "-js", "-sd", name, "--ports_file_dir", name};
     std::vector<char*> argv;
     for (auto& argument : arguments)
         argv.push_back(argument.data());
