@@ -201,7 +201,7 @@ json reader_json(std::string const& stream, std::string const& inbox, jet_place 
               {"max_deliver", 1},
               {"replay_policy", "instant"},
               {"flow_control", true},
-              {"idle_heartbeat", 1 * second_ns},
+              {"idle_heartbeat", second_ns / 2},
               {"inactive_threshold", 10 * second_ns},
               {"mem_storage", true},
               {"num_replicas", 1}}}};
@@ -279,18 +279,17 @@ std::uint64_t parse_time(std::string_view said)
 bus_headers parse_headers(std::string_view block)
 {
     bus_headers out;
-    auto const line_end = block.find("\r\n");
-    if (line_end == block.npos) return out;
-    block.remove_prefix(line_end + 2);
-    while (!block.empty()) {
-        auto const end = std::min(block.find("\r\n"), block.size());
+    // The first line is the version; those that begin with a space would continue another, which nobody writes.
+    for (bool first = true; !block.empty(); first = false) {
+        auto const end = std::min(block.find('\n'), block.size());
         auto const line = block.substr(0, end);
-        block.remove_prefix(std::min(end + 2, block.size()));
-        auto const colon = line.find(':');
-        if (colon == line.npos) continue;
+        block.remove_prefix(std::min(end + 1, block.size()));
+        auto const colon = line.find_first_of(std::string_view(":\0", 2));
+        if (first || colon == line.npos || colon == 0 || line.front() == ' ' || line.front() == '\r') continue;
         auto value = line.substr(colon + 1);
-        auto const first = value.find_first_not_of(' ');
-        value = first == value.npos ? std::string_view{} : value.substr(first, value.find_last_not_of(' ') - first + 1);
+        value = value.substr(0, value.find_first_of(std::string_view("\r\0", 2)));
+        auto const from = value.find_first_not_of(' ');
+        value = from == value.npos ? std::string_view{} : value.substr(from, value.find_last_not_of(' ') - from + 1);
         out.emplace_back(line.substr(0, colon), value);
     }
     return out;

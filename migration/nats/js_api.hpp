@@ -55,7 +55,7 @@ std::variant<acknowledgement, backend_event::problem> parse_acknowledgement(std:
 /// "2026-11-21T15:04:05.123456789Z" in nanoseconds since 1970; 0 if it is not a time in UTC.
 std::uint64_t parse_time(std::string_view text);
 
-/// "NATS/1.0\r\nName: value\r\n\r\n".
+/// "NATS/1.0\r\nName: value\r\n\r\n"; also as libnats leaves it once it has looked at it, with zeros for colons and for the ends of values.
 bus_headers parse_headers(std::string_view block);
 
 }  // namespace kedge::migration::js_api

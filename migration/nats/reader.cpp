@@ -121,7 +121,7 @@ reader::next_step reader::read_on(std::shared_ptr<session> const& link)
         if (stopped_) return next_step::over;
     }
     // The subscription has ended, and not with the link.
-    if (step == next_step::wait && outlet_->standing() == link) return pause(patience) ? next_step::again : next_step::over;
+    if (step == next_step::wait && !natsConnection_IsClosed(link->connection()) && outlet_->standing() == link) return pause(patience) ? next_step::again : next_step::over;
     return step;
 }
 
@@ -241,7 +241,7 @@ bool reader::wait_for_room(session& link, window& room)
 reader::next_step reader::pull(session& link, natsSubscription* subscription, std::string const& inbox)
 {
     constexpr std::size_t batch_messages = 512, batch_bytes = 256 * 1024;
-    constexpr int heartbeats_missed_max = 3;
+    constexpr int heartbeat_ms = 500, heartbeats_missed_max = 3;
     backend_event::messages batch{what_.reader, {}, 0};
     std::size_t bytes = 0;
     std::uint64_t last = 0;  // consumer sequence
@@ -258,7 +258,7 @@ reader::next_step reader::pull(session& link, natsSubscription* subscription, st
             if (!hand_over()) return next_step::wait;
         }
         natsMsg* raw = nullptr;
-        auto const s = natsSubscription_NextMsg(&raw, subscription, batch.batch.empty() ? 1000 : 0);
+        auto const s = natsSubscription_NextMsg(&raw, subscription, batch.batch.empty() ? heartbeat_ms : 0);
         nats_message_handle const message(raw);
         if (s == NATS_TIMEOUT) {
             if (!batch.batch.empty()) {

@@ -9,8 +9,7 @@ namespace kedge::migration {
 /// Null if libnats does not take it (no subject). Header values lose line breaks and outer spaces on the way.
 nats_message_handle to_nats(bus_message const&, char const* reply);
 
-/// `place` and `time_ns` are not filled in. The order of headers is not the wire's: libnats keeps them in a table; those of one name
-/// are in order.
+/// `place` and `time_ns` are not filled in.
 bus_message from_nats(natsMsg*);
 
 }  // namespace kedge::migration
