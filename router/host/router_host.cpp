@@ -35,6 +35,7 @@ store_contents what_migration_needs(store_contents const& all)
     some.secret = all.secret;
     some.streams = all.streams;
     some.mirrors = all.mirrors;
+    some.bridges = all.bridges;
     return some;
 }
 

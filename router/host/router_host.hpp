@@ -43,7 +43,7 @@ public:
     void attach(std::vector<transport_port*> transports);
     /// Before `start`: appends go through it, and it hears what comes of the store. It lives until `stop` has returned.
     void attach(migration_port&);
-    /// What the migration needs of the store as it was loaded: incarnation, secret, streams, mirrors. The rest is empty.
+    /// What the migration needs of the store as it was loaded: incarnation, secret, streams, mirrors, bridges. The rest is empty.
     store_contents const& migration_contents() const noexcept;
     /// What the migration is offered; as long as the host lives.
     migration_host& for_migration() noexcept;

@@ -34,6 +34,7 @@ public:
     void operator()(store_request::read_waiting const&);
     void operator()(store_request::read_placed const&);
     void operator()(store_request::take_back const&);
+    void operator()(store_request::put_bridges const&);
 
 private:
     /// Stores the row, its id and its number; of a request that is sound.

@@ -229,4 +229,10 @@ void memory_store::batch_run::operator()(store_request::take_back const& request
     events_.push(std::move(answer));
 }
 
+void memory_store::batch_run::operator()(store_request::put_bridges const& request)
+{
+    disk_.bridges = request.bridges;
+    events_.done(request.request);
+}
+
 }  // namespace kedge

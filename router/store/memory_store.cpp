@@ -93,6 +93,7 @@ store_contents memory_store::load(std::uint64_t now_ms)
         all.usage.push_back(usage);
     for (auto const& [id, m] : disk_.mirrors)
         all.mirrors.push_back(m.state);
+    all.bridges = disk_.bridges;
     all.ids = dedupe_window({disk_.ids.rbegin(), disk_.ids.rend()}, limits_, now_ms);
     return all;
 }

@@ -94,6 +94,7 @@ private:
     struct contents_of_disk {
         std::map<stream_id, stream> streams;
         std::map<stream_id, mirror> mirrors;
+        std::string bridges;
         std::map<consumer_id, consumer> consumers;
         std::map<std::string, node> nodes;
         std::map<std::string, mailbox_state, std::less<>> mail;

@@ -113,6 +113,12 @@ struct take_back {
     std::string lanes;
 };
 
+/// The bridges for plain subjects, as the migration writes them; all of them each time. Answered by `done`.
+struct put_bridges {
+    token request{};
+    std::string bridges;
+};
+
 }  // namespace store_request
 
 namespace store_event {

@@ -291,7 +291,8 @@ struct backup {
 
 using any = std::variant<append, save_cursor, read, read_seqs, create_stream, edit_stream, remove_stream, create_consumer,
                          edit_consumer, remove_consumer, purge, check, list_dead, drop_dead, replay_dead, put_node, remove_node,
-                         backup, put_mirror, remove_mirror, import_messages, read_waiting, read_placed, take_back>;
+                         backup, put_mirror, remove_mirror, import_messages, read_waiting, read_placed, take_back,
+                         put_bridges>;
 
 }  // namespace store_request
 
@@ -383,6 +384,7 @@ struct store_contents {
     std::vector<mailbox_state> mail;
     std::vector<usage_state> usage;
     std::vector<mirror_state> mirrors;
+    std::string bridges;      ///< as last put; empty = never
     std::vector<remembered_id> ids;  ///< within the idempotency window, oldest first, at most the configured total
 };
 

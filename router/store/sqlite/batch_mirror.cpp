@@ -189,4 +189,11 @@ void batch_run::operator()(store_request::take_back const& request)
     events_.push(std::move(answer));
 }
 
+void batch_run::operator()(store_request::put_bridges const& request)
+{
+    statement put{on_, "INSERT INTO meta VALUES ('bridges', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"};
+    put.run(request.bridges);
+    events_.done(request.request);
+}
+
 }  // namespace kedge::sqlite

@@ -79,6 +79,7 @@ public:
     void operator()(store_request::read_waiting const&);
     void operator()(store_request::read_placed const&);
     void operator()(store_request::take_back const&);
+    void operator()(store_request::put_bridges const&);
 
     /// Writes what the requests gathered; before the commit.
     void finish();

@@ -70,6 +70,7 @@ store_contents sqlite_store::load(std::uint64_t now_ms)
     found.consumers = all.consumers.states();
     found.nodes = all.nodes.states();
     found.mirrors = all.mirrors.states();
+    found.bridges = impl_->on->text("SELECT value FROM meta WHERE key = 'bridges'");
     for (auto const& total : all.mail.all())
         found.mail.push_back({total.user, total.messages, total.bytes});
     for (auto const& total : all.usage.all())
