@@ -122,6 +122,7 @@ std::string admin::bridged(std::vector<std::string> const& subjects) const
 nlohmann::json admin::migration_status(nlohmann::json& why) const
 {
     auto states = nlohmann::json::object();
+    auto streams = nlohmann::json::array();
     nlohmann::json worst;
     for (auto const& [id, s] : core_.streams_)
         if (s.get() != core_.inbox_) {
@@ -140,6 +141,8 @@ nlohmann::json admin::migration_status(nlohmann::json& why) const
             auto const lag = value_of(mirror.status, "lag");
             if (!lag.is_object() || mirror.state == "LEGACY")
                 continue;
+            streams.push_back(mirror.status);
+            streams.back().erase("parked");  // `migrate status` lists them
             if (worst.is_null() || number_of(lag, "messages") > number_of(worst, "messages")) {
                 worst = lag;
                 worst["stream"] = name;
@@ -148,6 +151,7 @@ nlohmann::json admin::migration_status(nlohmann::json& why) const
     if (!worst.is_null() && text_of(link, "state") == "down")
         why.push_back("there is no link to NATS: " + text_of(link, "why"));
     return {{"link", link},
+            {"streams", std::move(streams)},
             {"states", std::move(states)},
             {"worst_lag", std::move(worst)},
             {"bridges", core_.migration_ ? core_.migration_->bridges.size() : 0}};

@@ -143,7 +143,8 @@ void add_stream(page& out, nlohmann::json const& s)
     if (auto const& broken = object_of(s, "broken"); !broken.empty()) {
         auto const why = words_of(broken, "why");
         out.fact("broken", words_of(broken, "reason") + (why.empty() ? "" : ": " + why), style::red);
-        out.fact("do", words_of(broken, "next"), style::bold);
+        if (auto const todo = words_of(broken, "next"); todo != words_of(s, "next"))
+            out.fact("do", todo, style::bold);
     }
     if (auto const& diff = object_of(s, "diff"); !diff.empty()) {
         bool const bad = !is_true(diff, "running") && !is_true(diff, "clean");

@@ -66,10 +66,11 @@ void page::marked(std::string_view mark, look of_mark, std::string_view text, lo
 
 void page::fact(std::string_view label, std::string_view text, look how)
 {
+    if (narrow_ && label.empty())
+        return marked("    ", {}, text, how);
     std::string head{"  "};
     head += label;
-    if (!label.empty())
-        head += narrow_ ? ":" : "";
+    head += narrow_ ? ":" : "";
     auto const width = narrow_ ? head.size() + 1 : std::max(head.size() + 1, label_width + 2);
     head.resize(width, ' ');
     // Narrow, what has no room beside its label stands below it.

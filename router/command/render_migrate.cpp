@@ -150,10 +150,11 @@ std::string render_diff(admin_call const& call, nlohmann::json const& data, comm
 std::string render_outcome(admin_call const& call, nlohmann::json const& data, command_environment const& e)
 {
     auto const messages = number_of(data, "held_messages");
-    auto text = stream_of(call) + ": " + (call.name == "migrate switch" ? "JetStream" : "SQLite") + " orders it now. " +
+    auto text = stream_of(call) + ": " + (call.name == "migrate switch" ? "JetStream" : "SQLite") + " orders it now.";
+    if (!is_true(call.args, "abandon"))
+        text += std::string{" "} +
                 (messages == 0 ? std::string{"No publish had to wait"}
-                               : short_number(messages) +
-                                     (messages == 1 ? " publish" : " publishes") + " waited") +
+                               : short_number(messages) + (messages == 1 ? " publish waited" : " publishes waited")) +
                 "; the hold was " + render_field(data, column{"", "held_ms", form::duration}) +
                 (number_of(data, "held_ms") == 0 ? "ms." : ".");
     page out{e};
