@@ -10,7 +10,7 @@ namespace kedge::migration {
 namespace {
 
 constexpr std::uint64_t rewrite_after_ms = 200;
-constexpr std::uint64_t tick_ms = 250;
+constexpr std::uint64_t tick_ms = 1'000;
 
 }  // namespace
 
@@ -371,6 +371,10 @@ std::uint64_t mirror::due_ms() const
     if (job_ && (job_->at == stage::holding || job_->at == stage::opening || job_->at == stage::freezing))
         return 0;
     auto due = sampled_ms_ + tick_ms;
+    if (dirty_ && recorded_ && writing_ == token::none)
+        due = std::min(due, rewrite_ms_);
+    if (job_ && job_->checks)
+        due = std::min(due, job_->checks->due_ms().value_or(due));
     if (replica_)
         due = std::min(due, replica_->due_ms().value_or(due));
     if (diff_)

@@ -236,6 +236,7 @@ private:
     std::optional<job> job_;
     std::unique_ptr<diff_run> diff_;
     bool diff_for_job_ = false;        // the job goes on when it has ended
+    bool diff_asked_ = false;          // by an operator
     bool diff_told_ = false;           // its end was noted
     std::uint64_t diff_saved_ms_ = 0;
     bool removed_ = false;

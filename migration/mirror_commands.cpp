@@ -21,7 +21,7 @@ void mirror::ask(command what, token request, std::string const& user, migration
         return say({0, {{"stream", name()}, {"events", std::move(list)}}, {}});
     }
     case command::verb::diff:
-        if (what.follow || (diff_ && !diff_->finished())) {
+        if (what.follow || (diff_ && !diff_->finished() && diff_asked_)) {
             if (!diff_ && journal_.diff.is_null())
                 return say(refused("no diff of " + name() + " was made: 'kedge migrate diff " + name() + "' makes one"));
             return say({0, diff_status(true), {}});

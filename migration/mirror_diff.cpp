@@ -31,6 +31,7 @@ void mirror::begin_diff(std::uint64_t tail, nlohmann::json const& resume, instan
     range.middle_taken = stream_.config.max_msgs_per_subject != 0;
     diff_ = std::make_unique<diff_run>(identity(), range, context_.bounds, numbers_, resume);
     diff_told_ = false;
+    diff_asked_ = tail == 0 || (job_ && job_->what.what == command::verb::diff);
     diff_saved_ms_ = now.steady_ms;
     diff_->run(now, out);
     if (checked_)

@@ -54,7 +54,7 @@ void mirror::change_checked(instant now, effects& out)
     }
     if (!checks.ok())
         return refuse_job(checks.why_not(), out, checks.result());
-    if (diff_ && !diff_->finished())
+    if (diff_ && !diff_->finished() && diff_asked_)
         return refuse_job("a diff of " + name() + " is under way: wait for its end", out);
     begin_diff(tail_compared, nullptr, now, out);
     diff_for_job_ = true;
