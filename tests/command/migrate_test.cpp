@@ -230,6 +230,8 @@ TEST_CASE("start at a terminal shows how it catches up")
         CHECK_FALSE(at(R"({"messages":8000,"seconds":0.2,"known":true})").exit_status);
         fx = at(R"({"messages":2000,"seconds":70,"known":true})");
         CHECK(fx.out.find("75%") != std::string::npos);
+        CHECK_FALSE(at(R"({"messages":3,"seconds":0.1,"known":true})").exit_status);
+        CHECK_FALSE(at(R"({"messages":2,"seconds":0.1,"known":true})").exit_status);
         CHECK(at(R"({"messages":3,"seconds":0.1,"known":true})").exit_status == 0);
     }
     SECTION("or is left alone")
@@ -303,9 +305,20 @@ TEST_CASE("diff waits for its end, and its end is the exit status")
     auto const fx = at_once.admin({0, runs, {}});
     CHECK(fx.exit_status == 0);
     CHECK(fx.out.find("--follow") != std::string::npos);
-    runner quick{"migrate diff CHAT"};
-    quick.begin();
-    CHECK(quick.admin({0, bad, {}}).exit_status == 1);
+    // The server's own command line ends with status 1 where the answer is no.
+    for (int const status : {0, 1}) {
+        runner quick{"migrate diff CHAT"};
+        quick.begin();
+        CHECK(quick.admin({status, bad, {}}).exit_status == 1);
+        runner slow{"migrate diff CHAT", migrate_terminal()};
+        slow.begin();
+        slow.admin({0, runs, {}});
+        slow.time();
+        auto const end = slow.admin({status, bad, {}});
+        CHECK(end.exit_status == 1);
+        CHECK(end.error.empty());
+        CHECK(end.out.find("2 missing") != std::string::npos);
+    }
 }
 
 TEST_CASE("plan and dry runs that say no are exit status 1, shown all the same")

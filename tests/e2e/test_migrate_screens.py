@@ -98,7 +98,7 @@ class Way(Screens):
         self.assertIn("kedge: ", text)
         self.filled()
         self.start()
-        self.nats.stop()
+        self.nats.kill()
         self.await_status(lambda s: "link_down" in s["flags"], "the link is down")
         text = self.shown("migrate", "switch", STREAM, status=1)
         self.assertIn("there is no link to NATS", text)
@@ -137,7 +137,7 @@ class Looks(Screens):
         """On one screen, narrow and wide, with and without colours; what is down is said."""
         self.filled()
         self.start()
-        self.nats.stop()
+        self.nats.kill()
         self.await_status(lambda s: "link_down" in s["flags"], "the link is down")
         for columns in WIDTHS:
             with self.subTest(columns=columns):
@@ -160,7 +160,7 @@ class Looks(Screens):
             screen.type("q")
             screen.status()
         self.assertRegex(self.server.kedge("doctor").stdout.decode(), rf"good   migration of {STREAM}: MIRRORING")
-        self.nats.stop()
+        self.nats.kill()
         self.await_status(lambda s: "link_down" in s["flags"], "the link is down")
         done = self.server.kedge("doctor")
         self.assertEqual(done.returncode, 1)
