@@ -70,4 +70,9 @@ struct settings_text {
 };
 std::span<settings_text const> settings_texts() noexcept;
 
+/// What no single value can say: a certificate without its key, two ways to log in. Each a sentence that names its key. Empty = sound.
+std::vector<std::string> check_settings(settings const&);
+/// The files that are named: whether they are there and can be read, and the secret ones by nobody else. Looks at the disk.
+std::vector<std::string> check_settings_files(settings const&);
+
 }  // namespace kedge::migration

@@ -353,6 +353,7 @@ std::vector<config_error> check_config(server_config const& config)
         errors.push_back({0, "limits.line_bytes (" + std::to_string(limit.line_bytes) +
                                  ") has no room for body_bytes in base64 and header_bytes: it has to be at least " +
                                  std::to_string(line)});
+    for (auto& each : migration::check_settings(config.nats)) errors.push_back({0, std::move(each)});
     if (config.http && !config.http_anywhere && !is_loopback(*config.http))
         errors.push_back({0, "http.listen = " + in_quotes(to_string(*config.http)) +
                                  " is not a loopback address and there is no login: set http.anywhere = true if it is meant"});

@@ -110,6 +110,7 @@ std::variant<server_config, std::vector<std::string>> load_config(daemon_options
     auto const line = take_command_line(options, config);
     wrong.insert(wrong.end(), line.begin(), line.end());
     if (wrong.empty()) add(check_config(config));
+    if (wrong.empty()) wrong = migration::check_settings_files(config.nats);
     if (!wrong.empty()) return wrong;
     return config;
 }

@@ -4,7 +4,12 @@
 #include <variant>
 #include <vector>
 
+#include <sys/stat.h>
+
+#include "migration/server_url.hpp"
+#include "migration/settings.hpp"
 #include "tests/catch.hpp"
+#include "tests/daemon/temporary_directory.hpp"
 
 namespace kedge {
 namespace {
@@ -49,6 +54,18 @@ anywhere = true
 [gate]
 exempt = ["10.0.0.0/8", "::1"]
 watchdog_ms = 100
+[nats]
+servers = ["nats://a.example.org:4222", "tls://[2001:db8::1]"]
+name = "kedge at home"
+ca_file = "/etc/kedge/ca.pem"
+certificate_file = "/etc/kedge/own.pem"
+key_file = "/etc/kedge/own.key"
+expected_name = "nats.example.org"
+nkey_file = "/etc/kedge/seed"
+stream_prefix = "K_"
+domain = "hub"
+replicas = 3
+hold_ms = 2000
 [limits]
 body_bytes = 2048
 )");
@@ -64,6 +81,17 @@ body_bytes = 2048
     want.http_anywhere = true;
     want.exempt = {"10.0.0.0/8", "::1"};
     want.watchdog_ms = 100;
+    want.nats.servers = {"nats://a.example.org:4222", "tls://[2001:db8::1]"};
+    want.nats.name = "kedge at home";
+    want.nats.ca_file = "/etc/kedge/ca.pem";
+    want.nats.certificate_file = "/etc/kedge/own.pem";
+    want.nats.key_file = "/etc/kedge/own.key";
+    want.nats.expected_name = "nats.example.org";
+    want.nats.nkey_file = "/etc/kedge/seed";
+    want.nats.stream_prefix = "K_";
+    want.nats.domain = "hub";
+    want.nats.replicas = 3;
+    want.nats.hold_ms = 2000;
     want.limits.body_bytes = 2048;
     CHECK(config == want);
     CHECK(check_config(config).empty());
@@ -90,6 +118,21 @@ TEST_CASE("every limit is taken at its bounds and refused one beyond, with its l
             CHECK(wrong[0].message.find("limits." + name + " = ") == 0);
             CHECK(wrong[0].message.find(std::to_string(field.min) + " to " + std::to_string(field.max)) != std::string::npos);
         }
+    }
+}
+
+TEST_CASE("every number of [nats] is taken at its bounds and refused one beyond")
+{
+    for (auto const& field : migration::settings_numbers()) {
+        auto const name = std::string(field.name);
+        INFO(name);
+        auto const line = [&](std::uint64_t value) { return "[nats]\n" + name + " = " + std::to_string(value) + "\n"; };
+        CHECK(good(line(field.min)).nats.*field.member == field.min);
+        CHECK(good(line(field.max)).nats.*field.member == field.max);
+        CHECK(server_config{}.nats.*field.member >= field.min);
+        CHECK(server_config{}.nats.*field.member <= field.max);
+        CHECK(bad(line(field.max + 1)).size() == 1);
+        if (field.min > 0) CHECK(bad(line(field.min - 1)).size() == 1);
     }
 }
 
@@ -124,6 +167,12 @@ TEST_CASE("what is wrong is named with its line")
         {"exempt", "[gate]\nexempt = [\"10.0.0.0/33\"]\n", 2, "gate.exempt"},
         {"exempt mixed", "[gate]\nexempt = [\"10.0.0.0/8\", 7]\n", 2, "gate.exempt"},
         {"watchdog", "[gate]\nwatchdog_ms = 9\n", 2, "10 to 60000"},
+        {"NATS server without scheme", "[nats]\nservers = [\"127.0.0.1:4222\"]\n", 2, "nats://HOST:PORT"},
+        {"NATS server with a password", "[nats]\nservers = [\"nats://me:secret@a:4222\"]\n", 2, "nats://HOST:PORT"},
+        {"NATS server with port 0", "[nats]\nservers = [\"nats://a:0\"]\n", 2, "nats://HOST:PORT"},
+        {"NATS servers as text", "[nats]\nservers = \"nats://a:1\"\n", 2, "a list"},
+        {"NATS user as number", "[nats]\nuser = 1\n", 2, "a text"},
+        {"NATS unknown", "[nats]\npassword = \"x\"\n", 2, "unknown key nats.password"},
         {"no value", "[server]\nname =\n", 2, "not TOML"},
         {"twice", "[server]\nname = \"a\"\nname = \"b\"\n", 3, "not TOML"},
         {"no TOML", "\n\n\nhello there\n", 4, "not TOML"},
@@ -183,6 +232,90 @@ TEST_CASE("limits that contradict each other are refused")
     }
 }
 
+TEST_CASE("settings of NATS that contradict each other are refused")
+{
+    struct contradiction {
+        char const* text;
+        char const* says;
+    };
+    for (auto const& each : std::vector<contradiction>{
+             {"certificate_file = \"/a\"", "key_file"},
+             {"key_file = \"/a\"", "certificate_file"},
+             {"user = \"a\"", "password_file"},
+             {"password_file = \"/a\"", "nats.user"},
+             {"nkey_file = \"/a\"\ntoken_file = \"/b\"", "only one"},
+             {"credentials_file = \"/a\"\nuser = \"b\"\npassword_file = \"/c\"", "only one"},
+             {"ca_file = \"ca.pem\"", "absolute"},
+             {"stream_prefix = \"a.b\"", "stream_prefix"},
+             {"domain = \"a b\"", "domain"},
+             {"name = \"a\\nb\"", "control character"},
+             {"import_messages = 9000", "read_messages"},
+             {"read_bytes = 65536", "import_bytes"},
+         }) {
+        INFO(each.text);
+        auto const wrong = check_config(good("[nats]\n" + std::string(each.text) + "\n"));
+        REQUIRE(wrong.size() == 1);
+        CHECK(wrong[0].message.find(each.says) != std::string::npos);
+    }
+}
+
+TEST_CASE("files for NATS have to be there, and secrets are nobody else's")
+{
+    test::temporary_directory directory;
+    auto const path = (directory.path / "secret").string();
+    migration::settings set;
+    set.token_file = path;
+    REQUIRE(migration::check_settings_files(set).size() == 1);
+    CHECK(migration::check_settings_files(set)[0].find("nats.token_file: " + path) == 0);
+    test::spill(path, "x\n");
+    ::chmod(path.c_str(), 0640);
+    REQUIRE(migration::check_settings_files(set).size() == 1);
+    CHECK(migration::check_settings_files(set)[0].find("chmod 600") != std::string::npos);
+    ::chmod(path.c_str(), 0600);
+    CHECK(migration::check_settings_files(set).empty());
+    set.token_file.clear();
+    set.ca_file = path;
+    ::chmod(path.c_str(), 0644);
+    CHECK(migration::check_settings_files(set).empty());
+    set.ca_file = directory.path.string();
+    CHECK(migration::check_settings_files(set).size() == 1);
+}
+
+TEST_CASE("addresses of NATS servers")
+{
+    using migration::parse_server_url;
+    struct address {
+        char const* text;
+        char const* read;  // nothing: refused
+    };
+    for (auto const& each : std::vector<address>{
+             {"nats://a", "nats://a:4222"},
+             {"nats://127.0.0.1:1", "nats://127.0.0.1:1"},
+             {"tls://a.example.org:65535", "tls://a.example.org:65535"},
+             {"nats://[::1]:4222", "nats://[::1]:4222"},
+             {"tls://[::1]", "tls://[::1]:4222"},
+             {"", nullptr},
+             {"nats://", nullptr},
+             {"nats://:4222", nullptr},
+             {"nats://a:", nullptr},
+             {"nats://a:65536", nullptr},
+             {"nats://a:-1", nullptr},
+             {"nats://a:1x", nullptr},
+             {"nats://a/", nullptr},
+             {"nats://a b", nullptr},
+             {"nats://[::1", nullptr},
+             {"nats://[::1]x", nullptr},
+             {"nats://::1", nullptr},
+             {"ws://a:1", nullptr},
+             {"NATS://a:1", nullptr},
+         }) {
+        INFO(each.text);
+        auto const read = parse_server_url(each.text);
+        REQUIRE(read.has_value() == (each.read != nullptr));
+        if (read) CHECK(read->text() == each.read);
+    }
+}
+
 TEST_CASE("HTTP on anything but loopback has to be asked for")
 {
     server_config config;
@@ -205,12 +338,17 @@ TEST_CASE("what is printed reads back, defaults commented out")
     auto const text = print_config(config);
     CHECK(good(text) == config);
     for (auto const& field : limit_fields()) CHECK(text.find("\n# " + std::string(field.name) + " = ") != std::string::npos);
+    for (auto const& field : migration::settings_numbers()) CHECK(text.find("\n# " + std::string(field.name) + " = ") != std::string::npos);
+    for (auto const& field : migration::settings_texts()) CHECK(text.find("\n# " + std::string(field.name) + " = ") != std::string::npos);
 
     config.listen = {{"::1", 22}, {"127.0.0.1", 0}};
     config.name = "bus";
     config.servers = {"a:1", "b:2"};
     config.http = listen_endpoint{"127.0.0.1", 1};
     config.exempt = {};
+    config.nats.servers = {"nats://a:1", "tls://b:2"};
+    config.nats.name = "say \"hello\"";
+    config.nats.hold_ms = 100;
     config.limits.streams = 7;
     config.level = log_level::off;
     auto const changed = print_config(config);
@@ -228,7 +366,10 @@ TEST_CASE("what a running server cannot take over is named")
     then.listen = {{"::1", 22}};
     then.threads = 1;
     then.log_file = "/x";
-    CHECK(needs_restart(now, then) == std::vector<std::string>{"server.listen", "server.threads", "log.file"});
+    then.nats.servers = {"nats://a:1"};
+    then.nats.hold_ms = 100;
+    CHECK(needs_restart(now, then) ==
+          std::vector<std::string>{"server.listen", "server.threads", "log.file", "nats.servers", "nats.hold_ms"});
 }
 
 }  // namespace
