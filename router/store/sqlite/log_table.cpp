@@ -30,12 +30,10 @@ void sort_once(std::vector<message_seq>& seqs)
 constexpr char const* row_columns =
     "SELECT id, subject, sender, time_ms, message_id, reply_to, headers, body, recipients FROM log WHERE id ";
 
-// Size as `row_bytes` counts it without its fixed part; and with the sender.
-#define KEDGE_ROW_SIZE                                                                            \
-    "coalesce(length(CAST(message_id AS BLOB)), 0) + coalesce(length(CAST(reply_to AS BLOB)), 0)" \
-    " + coalesce(length(CAST(headers AS BLOB)), 0) + length(body)"
-constexpr char const* size_expression = KEDGE_ROW_SIZE;
-constexpr char const* size_columns = KEDGE_ROW_SIZE ", sender";
+/// As `row_bytes` counts it, without its fixed part.
+constexpr char const* row_size =
+    "coalesce(length(CAST(message_id AS BLOB)), 0) + coalesce(length(CAST(reply_to AS BLOB)), 0)"
+    " + coalesce(length(CAST(headers AS BLOB)), 0) + length(body)";
 
 }  // namespace
 
@@ -109,15 +107,15 @@ log_table::log_table(database& on, user_totals& usage, mirror_table& mirrors)
       one_{on, {row_columns, "= ?"}},
       time_{on, "SELECT time_ms FROM log WHERE id = ?"},
       newest_{on, "SELECT id FROM log WHERE id BETWEEN ? AND ? ORDER BY id DESC LIMIT 1"},
-      sizes_{on, {"SELECT id, time_ms, ", size_columns, " FROM log WHERE id BETWEEN ? AND ? ORDER BY id"}},
-      one_size_{on, {"SELECT ", size_columns, " FROM log WHERE id = ?"}},
-      totals_{on, {"SELECT count(*), coalesce(sum(", size_expression, "), 0) FROM log WHERE id BETWEEN ? AND ?"}},
+      sizes_{on, {"SELECT id, time_ms, ", row_size, ", sender FROM log WHERE id BETWEEN ? AND ? ORDER BY id"}},
+      one_size_{on, {"SELECT ", row_size, " FROM log WHERE id = ?"}},
+      totals_{on, {"SELECT count(*), coalesce(sum(", row_size, "), 0) FROM log WHERE id BETWEEN ? AND ?"}},
       delete_{on, "DELETE FROM log WHERE id BETWEEN ? AND ?"},
       open_{on, "SELECT id, subject, recipients FROM log WHERE id BETWEEN ? AND ? ORDER BY id"},
-      facts_{on, {"SELECT subject, recipients, ", size_columns, " FROM log WHERE id = ?"}},
+      facts_{on, {"SELECT subject, recipients, ", row_size, ", sender FROM log WHERE id = ?"}},
       at_or_after_{on, "SELECT id, time_ms FROM log WHERE id BETWEEN ? AND ? ORDER BY id LIMIT 1"},
-      some_sizes_{on, {"SELECT id, recipients IS NULL, ", size_columns,
-                       " FROM log WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?"}},
+      some_sizes_{on, {"SELECT id, recipients IS NULL, ", row_size,
+                       ", sender FROM log WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?"}},
       insert_posting_{on, "INSERT INTO posting VALUES (?, ?, ?)"},
       change_posting_{on, "UPDATE posting SET offsets = ? WHERE segment = ? AND subject = ?"},
       delete_posting_{on, "DELETE FROM posting WHERE segment = ? AND subject = ?"},
@@ -377,74 +375,6 @@ std::size_t log_table::candidates(stream_entry& entry, std::uint64_t segment, fi
     }
     sort_once(found);
     return looked;
-}
-
-std::optional<std::uint64_t> log_table::bytes_of(stream_entry const& entry, message_seq seq)
-{
-    auto rows = one_size_.query(row_key(entry.state.id, seq));
-    if (!rows.next())
-        return std::nullopt;
-    return rows.number(0) + row_bytes_fixed;
-}
-
-mirror_table::count log_table::count_from(stream_entry const& entry, message_seq from)
-{
-    auto const& state = entry.state;
-    auto const between = [&](message_seq first, message_seq last) {
-        mirror_table::count found;
-        if (first > last)
-            return found;
-        auto rows = totals_.query(row_key(state.id, first), row_key(state.id, last));
-        if (rows.next())
-            found = {rows.number(0), rows.number(1) + rows.number(0) * row_bytes_fixed};
-        return found;
-    };
-    if (from > state.first && state.last - std::min(from, state.last) < from - state.first)
-        return between(from, state.last);
-    auto const below = between(state.first, from - 1);
-    return {state.messages - below.rows, state.bytes - below.bytes};
-}
-
-std::uint64_t log_table::time_of(stream_entry const& entry, message_seq seq)
-{
-    auto rows = time_.query(row_key(entry.state.id, seq));
-    if (!rows.next())
-        throw std::runtime_error{"the database is damaged: a row is missing"};
-    return rows.number(0);
-}
-
-message_seq log_table::first_at(stream_entry const& entry, std::uint64_t time_ms)
-{
-    // Times never fall along a stream: look by halves. Where rows are missing the next one stands for them.
-    auto const end = entry.state.last + 1;
-    auto low = entry.state.first;
-    auto high = end;
-    auto found = end;
-    while (low < high) {
-        auto const middle = low + (high - low) / 2;
-        auto rows = at_or_after_.query(row_key(entry.state.id, middle), row_key(entry.state.id, high - 1));
-        if (!rows.next()) {
-            high = middle;
-        } else if (rows.number(1) < time_ms) {
-            low = seq_of(rows.integer(0)) + 1;
-        } else {
-            found = seq_of(rows.integer(0));
-            high = middle;
-        }
-    }
-    return found;
-}
-
-void log_table::check_newest(stream_entry const& entry)
-{
-    auto const& state = entry.state;
-    auto rows = newest_.query(row_key(state.id, 0), row_key(state.id, message_seq_max));
-    auto const found = rows.next() ? seq_of(rows.integer(0)) : 0;
-    if (found != entry.newest || (found == 0) != (state.messages == 0))
-        throw std::runtime_error{"the database is damaged: the log of stream " + state.config.name + " does not end at "
-                                 + std::to_string(entry.newest)};
-    if (state.messages != 0)
-        time_of(entry, state.first);
 }
 
 void log_table::forget()

@@ -12,15 +12,15 @@ using namespace kedge::test;
 
 namespace {
 
-constexpr std::size_t batch_rows = 1000;
+constexpr std::size_t rows_at_once = 1000;
 
 /// So many rows more, each found in JetStream right after it was stored.
 void mirrored_rows(file_fixture& f, stream_id stream, message_seq& last, std::size_t rows)
 {
-    for (std::size_t done = 0; done < rows; done += batch_rows) {
+    for (std::size_t done = 0; done < rows; done += rows_at_once) {
         std::vector<store_request::any> batch;
         std::vector<item> items;
-        for (std::size_t i = 0; i < batch_rows; ++i) {
+        for (std::size_t i = 0; i < rows_at_once; ++i) {
             batch.push_back(append(stream, "s.1", "some words of a message"));
             ++last;
             items.push_back(copy_of(last, last));
