@@ -1,5 +1,5 @@
 #pragma once
-/// Headers on their way between a row, which has a JSON object, and a bus message, which has a list. Internal to identity.cpp.
+/// Headers on their way between a row, which has a JSON object, and a bus message, which has a list.
 
 #include <cstdint>
 #include <string>

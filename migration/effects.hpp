@@ -30,6 +30,7 @@ struct effects {
     std::vector<lost_append> lost;               ///< told to the core as `append_failed`
     std::vector<std::pair<token, admin_result>> answers;
     std::vector<std::pair<std::string, nlohmann::json>> announcements;  ///< stream, body
+    std::vector<link_event::any> links;          ///< of the bridge's link of the router
     std::vector<std::string> reached;            ///< labelled points, for tests that kill the process there
 };
 

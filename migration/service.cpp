@@ -7,6 +7,7 @@
 #include <deque>
 #include <map>
 #include <mutex>
+#include <random>
 #include <thread>
 #include <utility>
 #include <variant>
@@ -16,9 +17,11 @@
 #include <unistd.h>
 
 #include "migration/absent_backend.hpp"
+#include "migration/bridge.hpp"
 #include "migration/commands.hpp"
 #include "migration/ingress.hpp"
 #include "migration/mirror.hpp"
+#include "migration/owner.hpp"
 #include "migration/preflight.hpp"
 #include "migration/service_picture.hpp"
 #include "router/host/clock.hpp"
@@ -58,6 +61,16 @@ private:
     unsigned long times_ = 1;
 };
 
+/// 128 bits that nobody can guess, in hex.
+std::string random_text()
+{
+    std::random_device device;
+    std::string text;
+    for (int i = 0; i < 32; ++i)
+        text += "0123456789abcdef"[device() & 0xf];
+    return text;
+}
+
 std::uint64_t number_of(backend_event::any const& event)
 {
     struct visitor {
@@ -81,7 +94,8 @@ struct service::impl {
     struct queued { stream_id stream{}; std::vector<store_request::append> batch; };
     struct overflow { stream_id stream{}; };
     struct gone { stream_id stream{}; };
-    using event = std::variant<backend_event::any, store_event::any, queued, overflow, gone, migration_request>;
+    struct from_router { std::vector<link_output::any> outputs; };
+    using event = std::variant<backend_event::any, store_event::any, queued, overflow, gone, migration_request, from_router>;
 
     impl(settings s, std::unique_ptr<pubsub_backend> b, limits const& l, stored_mirrors found, metrics& m)
         : bounds{std::move(s)},
@@ -91,7 +105,8 @@ struct service::impl {
           configured{b != nullptr},
           backend{b ? std::move(b) : std::make_unique<absent_backend>()},
           gates{{[this](stream_id stream, std::vector<store_request::append> batch) { put(queued{stream, std::move(batch)}); },
-                 [this](stream_id stream) { put(overflow{stream}); }}}
+                 [this](stream_id stream) { put(overflow{stream}); }}},
+          plain{bounds, server, home_of(stored.secret), stored.bridges, random_text(), numbers}
     {
         link.configured = configured;
         link.why = configured ? "it is being made" : absent_backend::why;
@@ -115,6 +130,8 @@ struct service::impl {
     std::size_t inbox_bytes = 0;                                       // guarded by mutex: of rows
     boost::unordered_flat_map<stream_id, message_seq> lasts;           // guarded by mutex: newest seqs that the store told
     boost::unordered_flat_set<stream_id> followed;                     // guarded by mutex: streams with a mirror
+    std::uint64_t plain_out_bytes = 0, plain_in_bytes = 0;             // guarded by mutex: plain messages that wait for the bridge
+    std::uint64_t plain_out_lost = 0, plain_in_lost = 0;               // guarded by mutex: for which there was no room
     bool started = false;                                              // guarded by mutex
     bool stopping = false;                                             // guarded by mutex
     std::thread thread;
@@ -125,10 +142,10 @@ struct service::impl {
         std::unique_ptr<preflight> checks;
     };
     link_facts link;
-    std::vector<std::string> bridges;
     std::map<stream_id, std::unique_ptr<mirror>> mirrors;
     std::vector<plan> plans;
-    number_source numbers;  // of the service itself
+    number_source numbers;  // of the service itself, and of the bridge
+    bridge plain;
     effects todo;
     mirror_totals ended;    // of mirrors that are no more
     fault_point faults;
@@ -145,6 +162,47 @@ struct service::impl {
         }
         if (idle)
             wake.notify_one();
+    }
+
+    /// With the mutex held.
+    bool has_room(std::uint64_t& waiting, std::uint64_t& lost, std::size_t bytes) const
+    {
+        if (waiting > 0 && waiting + bytes > bounds.bridge_bytes) {
+            ++lost;
+            return false;
+        }
+        waiting += bytes;
+        return true;
+    }
+
+    // ---- router thread
+
+    void take(std::vector<link_output::any> outputs)
+    {
+        bool idle = false;
+        {
+            std::lock_guard const lock{mutex};
+            std::erase_if(outputs, [&](link_output::any const& each) {
+                auto const* const data = std::get_if<link_output::data>(&each.what);
+                return data && !has_room(plain_out_bytes, plain_out_lost, data->bytes->size());
+            });
+            idle = inbox.empty();
+            inbox.push_back(from_router{std::move(outputs)});
+        }
+        if (idle)
+            wake.notify_one();
+    }
+
+    // ---- threads of the backend
+
+    void take(backend_event::any what)
+    {
+        if (auto const* const message = std::get_if<backend_event::plain>(&what)) {
+            std::lock_guard const lock{mutex};
+            if (!has_room(plain_in_bytes, plain_in_lost, message->what.bytes()))
+                return;
+        }
+        put(std::move(what));
     }
 
     // ---- store thread
@@ -212,7 +270,7 @@ struct service::impl {
         return at == mirrors.end() ? nullptr : at->second.get();
     }
 
-    mirror_context context() { return {bounds, server, stored.incarnation, stored.secret, gates, link, bridges}; }
+    mirror_context context() { return {bounds, server, stored.incarnation, stored.secret, gates, link, plain.patterns()}; }
 
     mirror& make(stream_state const& stream, std::optional<mirror_state> found)
     {
@@ -249,6 +307,8 @@ struct service::impl {
             host->submit(std::move(fx.store));
         if (!fx.backend.empty())
             backend->submit(std::move(fx.backend));
+        if (!fx.links.empty())
+            host->say(std::move(fx.links));
         if (changed || !fx.announcements.empty() || !fx.answers.empty())
             show(read_clock());  // who is answered finds it shown
         for (auto& [stream, what] : fx.announcements)
@@ -264,7 +324,7 @@ struct service::impl {
         shown_ms = now.steady_ms;
         auto picture = std::make_shared<migration_picture>();
         picture->link = to_json(link);
-        picture->bridges = bridges;
+        picture->bridges = plain.patterns();
         mirror_totals sums = ended;
         for (auto const& [id, each] : mirrors) {
             picture->streams.push_back({id, std::string{to_string(each->phase())}, each->status(now)});
@@ -272,6 +332,10 @@ struct service::impl {
         }
         sums.show(counts);
         counts.nats_link_up.set(link.up ? 1 : 0);
+        auto const crossed = plain.count();
+        counts.bridge_out.set(crossed.out);
+        counts.bridge_in.set(crossed.in);
+        counts.bridge_dropped.set(crossed.dropped);
         host->show(std::move(picture));
     }
 
@@ -303,6 +367,7 @@ struct service::impl {
                 }
             }
             void operator()(migration_request& e) const { self.ask(e, now); }
+            void operator()(from_router& e) const { self.plain.on_router(std::move(e.outputs), now, self.todo); }
         };
         std::visit(visitor{*this, now}, what);
     }
@@ -314,6 +379,7 @@ struct service::impl {
             link.why.clear();
             link.since_ms = now.wall_ms;
             changed = true;
+            plain.link_up(*up, now, todo);
             for (auto const& [id, each] : mirrors)
                 each->link_up(now, todo);
             return;
@@ -326,10 +392,13 @@ struct service::impl {
             link.up.reset();
             link.why = down ? down->why : failed->why;
             changed = true;
+            plain.link_down();
             for (auto const& [id, each] : mirrors)
                 each->link_down(link.why, now, todo);
             return;
         }
+        if (auto* const message = std::get_if<backend_event::plain>(&what))
+            return plain.on_plain(std::move(*message), now, todo);
         if (auto* const m = find(stream_id{number_source::owner_of(number_of(what))}))
             return m->on_backend(what, now, todo);
         for (auto& each : plans)
@@ -369,6 +438,10 @@ struct service::impl {
                 end(m->stream());
             return;
         }
+        if (plain.on_store(what, now, todo)) {
+            changed = true;
+            return;
+        }
         for (auto& each : plans)
             if (each.checks->on_store(what, now, todo))
                 break;
@@ -386,6 +459,8 @@ struct service::impl {
 
     void ask(migration_request& what, instant now)
     {
+        if (what.call.name.starts_with("bridge "))
+            return plain.ask(what, now, todo);
         auto const say = [&](admin_result result) { todo.answers.emplace_back(what.request, std::move(result)); };
         auto parsed = parse_command(what.call);
         if (!parsed)
@@ -421,7 +496,7 @@ struct service::impl {
                 list.push_back(m->status(now));
             else if (each.state.config.name != inbox_stream)
                 list.push_back(mirror{context(), each.state, each.state.last, std::nullopt}.status(now));
-        return {{"link", to_json(link)}, {"streams", std::move(list)}, {"bridges", nlohmann::json::array()}};
+        return {{"link", to_json(link)}, {"streams", std::move(list)}, {"bridges", plain.status()}};
     }
 
     void begin_plan(token request, command const& wanted, migration_request::known_stream const& known, mirror* m, instant now)
@@ -438,7 +513,7 @@ struct service::impl {
         matter.self = {home_of(stored.secret), stored.incarnation, known.state.config.name};
         if (m)
             matter.marked = m->marked();
-        matter.bridges = bridges;
+        matter.bridges = plain.patterns();
         plans.push_back({request, std::make_unique<preflight>(preflight::purpose::plan, std::move(matter), bounds, server, numbers)});
         plans.back().checks->run(link, now, todo);
         end_plans();
@@ -453,7 +528,9 @@ struct service::impl {
         for (auto const& each : plans)
             if (auto const ms = each.checks->due_ms())
                 at(*ms);
-        if (!mirrors.empty())
+        if (auto const ms = plain.due_ms())
+            at(*ms);
+        if (!mirrors.empty() || !plain.patterns().empty())
             at(shown_ms + picture_every_ms);
         return first;
     }
@@ -474,6 +551,9 @@ struct service::impl {
                 }
                 batch.swap(inbox);
                 inbox_bytes = 0;
+                plain_out_bytes = plain_in_bytes = 0;
+                plain.lost_outward(std::exchange(plain_out_lost, 0));
+                plain.lost_inward(std::exchange(plain_in_lost, 0));
                 last = stopping;
             }
             taken.notify_all();
@@ -481,7 +561,7 @@ struct service::impl {
             for (auto& each : batch) {
                 handle(each, now);
                 // A batch of messages is much; a labelled point is where a test may want the process to end.
-                if (!todo.reached.empty() || !todo.store.empty() || !todo.backend.empty() || !todo.lost.empty())
+                if (!todo.reached.empty() || !todo.store.empty() || !todo.backend.empty() || !todo.lost.empty() || !todo.links.empty())
                     carry_out();
             }
             now = read_clock();
@@ -513,7 +593,8 @@ struct service::impl {
         for (auto& each : plans)
             each.checks->tick(now, todo);
         end_plans();
-        if (!mirrors.empty() && now.steady_ms >= shown_ms + picture_every_ms)
+        plain.tick(now, todo);
+        if ((!mirrors.empty() || !plain.patterns().empty()) && now.steady_ms >= shown_ms + picture_every_ms)
             changed = true;
     }
 };
@@ -545,7 +626,9 @@ void service::start(migration_host& host)
     i.stored.streams.clear();
     i.show(now);
     i.carry_out();
-    i.backend->open([&i](backend_event::any what) { i.put(std::move(what)); });
+    i.backend->open([&i](backend_event::any what) { i.take(std::move(what)); });
+    i.plain.start(now, i.todo);
+    i.carry_out();
     i.thread = std::thread{[&i] { i.run(); }};
 }
 
@@ -572,5 +655,7 @@ void service::stored(std::vector<store_event::any> const& events) { impl_->take(
 void service::ask(migration_request what) { impl_->put(std::move(what)); }
 
 void service::removed(stream_id stream) { impl_->put(impl::gone{stream}); }
+
+void service::deliver(std::vector<link_output::any> outputs) { impl_->take(std::move(outputs)); }
 
 }  // namespace kedge::migration

@@ -21,8 +21,9 @@ struct stored_mirrors {
     std::string secret;
     std::vector<stream_state> streams;
     std::vector<mirror_state> mirrors;
+    std::string bridges{};
 
-    static stored_mirrors of(store_contents const& all) { return {all.incarnation, all.secret, all.streams, all.mirrors}; }
+    static stored_mirrors of(store_contents const& all) { return {all.incarnation, all.secret, all.streams, all.mirrors, all.bridges}; }
 };
 
 /// Owned by `main`. Lives longer than the router host's threads; stopped before them, because it uses the host.
@@ -36,12 +37,13 @@ public:
     /// things from now on.
     void start(migration_host&);
     /// Ends the thread and the connection. Appends of streams that SQLite orders still pass afterwards; others end as `unavailable`.
-    void stop();
+    void stop() override;
 
     void append(std::vector<store_request::append>) override;
     void stored(std::vector<store_event::any> const&) override;
     void ask(migration_request) override;
     void removed(stream_id) override;
+    void deliver(std::vector<link_output::any>) override;
 
 private:
     struct impl;

@@ -94,6 +94,9 @@ private:
     X(gauge, store_rows, "rows in all streams")                                                       \
     X(gauge, store_bytes, "bytes of rows in all streams")                                             \
     X(gauge, nats_link_up, "1 while there is a link to NATS")                                         \
+    X(counter, bridge_out, "plain messages and replies that crossed to NATS")                          \
+    X(counter, bridge_in, "plain messages and replies that came from NATS")                            \
+    X(counter, bridge_dropped, "plain messages and replies that could not cross")                      \
     X(gauge, mirrors, "streams that are copied to JetStream or ordered by it")                        \
     X(gauge, mirrors_broken, "the same that cannot go on without an operator")                        \
     X(gauge, mirror_lag_messages, "messages of all streams that wait to be copied and read back")     \

@@ -193,7 +193,7 @@ void core::subscribe(link& l, op::subscribe&& what, actions& out)
         answer_ok(l, what.id, out);
         return;
     }
-    if (l.subscriptions.size() >= config_.limits.link_subscriptions) {
+    if (l.subscriptions.size() >= config_.limits.link_subscriptions && !l.internal) {
         answer_error(l, what.id,
                      {error_code::quota, "the link has " + std::to_string(l.subscriptions.size()) + " subscriptions already"}, out);
         return;

@@ -1,0 +1,463 @@
+#include "migration/bridge.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <utility>
+#include <variant>
+
+#include "migration/bus_headers.hpp"
+#include "migration/identity.hpp"
+#include "router/protocol/subject.hpp"
+
+namespace kedge::migration {
+
+namespace {
+
+constexpr std::string_view origin_header = "Kedge-Origin";
+constexpr std::string_view call_prefix = "_call.";  // reply subjects of calls: one reply, and the core knows them
+constexpr std::uint64_t reopen_ms = 1000;
+constexpr std::size_t frame_max = 64 * 1024 * 1024;  // of the router's own making: a bound against mistakes alone
+constexpr std::size_t header_block_bytes = 12;       // what begins and ends NATS's headers
+
+std::string_view header_of(bus_message const& m, std::string_view name)
+{
+    auto const at = std::ranges::find(m.headers, name, &bus_headers::value_type::first);
+    return at == m.headers.end() ? std::string_view{} : std::string_view{at->second};
+}
+
+std::optional<std::uint64_t> number_in(std::string_view text)
+{
+    std::uint64_t value = 0;
+    auto const [end, wrong] = std::from_chars(text.data(), text.data() + text.size(), value);
+    return wrong == std::errc{} && end == text.data() + text.size() ? std::optional{value} : std::nullopt;
+}
+
+}  // namespace
+
+bridge::bridge(settings const& bounds, limits const& server, std::string home, std::string_view stored, std::string_view inbox,
+               number_source& numbers)
+    : bounds_{bounds},
+      server_{server},
+      home_{std::move(home)},
+      inbox_{"_INBOX.kedge." + std::string{inbox} + "."},
+      numbers_{numbers},
+      decoder_{encoding::frames, frame_max}
+{
+    for (auto& rule : read_bridges(stored)) {
+        patterns_.push_back(rule.pattern);
+        crossings_[++last_crossing_].rule = std::move(rule);
+    }
+}
+
+// --- Which bridges there are -----------------------------------------------------------------------------------------
+
+void bridge::start(instant, effects& out)
+{
+    for (auto& [id, each] : std::exchange(crossings_, {}))
+        begin(std::move(each.rule), out);
+}
+
+void bridge::begin(bridge_rule rule, effects& out)
+{
+    if (!link_ && open_due_ms_ == 0)
+        open(out);
+    auto& made = crossings_[++last_crossing_];
+    made.rule = std::move(rule);
+    if (made.rule.goes_out()) {
+        say(op::subscribe{{}, made.rule.pattern, {}}, 0, out);
+        hear_replies(out);
+    }
+    if (made.rule.comes_in()) {
+        made.heard = plain_id{numbers_.next()};
+        out.backend.emplace_back(backend_command::subscribe{made.heard, made.rule.pattern});
+    }
+}
+
+void bridge::end(number which, effects& out)
+{
+    auto const at = crossings_.find(which);
+    auto const& gone = at->second;
+    if (gone.rule.goes_out())
+        say(op::unsubscribe{{}, gone.rule.pattern, {}}, 0, out);
+    if (gone.rule.comes_in())
+        out.backend.emplace_back(backend_command::unsubscribe{gone.heard});
+    ended_.out += gone.out;
+    ended_.in += gone.in;
+    ended_.dropped += gone.dropped;
+    crossings_.erase(at);
+}
+
+void bridge::hear_replies(effects& out)
+{
+    if (replies_heard_)
+        return;
+    replies_heard_ = plain_id{numbers_.next()};
+    out.backend.emplace_back(backend_command::subscribe{*replies_heard_, inbox_ + "*"});
+}
+
+void bridge::ask(migration_request const& what, instant, effects& out)
+{
+    auto const answer = [&](int status, nlohmann::json data, std::string why) {
+        out.answers.emplace_back(what.request, admin_result{status, std::move(data), std::move(why)});
+    };
+    auto const text = [&](char const* name) {
+        auto const at = what.call.args.find(name);
+        return at != what.call.args.end() && at->is_string() ? at->get<std::string>() : std::string{};
+    };
+    if (what.call.name == "bridge list")
+        return answer(0,
+                      {{"bridges", status()}, {"lost", {{"out", lost_out_}, {"in", lost_in_}}}, {"refused", refused_}, {"why", refused_why_}},
+                      {});
+    if (changing_)
+        return answer(1, nullptr, "another change of the bridges is under way: try again");
+    std::vector<bridge_rule> rules;
+    for (auto const& [id, each] : crossings_)
+        rules.push_back(each.rule);
+    bridge_rule wanted{text("pattern"), {}};
+    if (what.call.name == "bridge add") {
+        auto const way = text("one_way");
+        if (way == "out")
+            wanted.carries = bridge_rule::way::out;
+        else if (way == "in")
+            wanted.carries = bridge_rule::way::in;
+        else if (!way.empty())
+            return answer(1, nullptr, "a bridge goes 'out' (to NATS), 'in' (from NATS), or both ways");
+        if (std::ranges::find(rules, wanted) != rules.end())
+            return answer(0, {{"pattern", wanted.pattern}, {"one_way", way}}, {});
+        if (auto why = refuse_bridge(wanted, rules, what.streams, bounds_.bridges); !why.empty())
+            return answer(1, nullptr, std::move(why));
+        rules.push_back(wanted);
+    } else if (std::erase_if(rules, [&](auto const& each) { return each.pattern == wanted.pattern; }) == 0) {
+        return answer(1, nullptr, "there is no bridge '" + wanted.pattern + "'");
+    }
+    changing_ = change{numbers_.next_token(), what.request, std::move(rules)};
+    out.store.emplace_back(store_request::put_bridges{changing_->request, write_bridges(changing_->rules)});
+}
+
+bool bridge::on_store(store_event::any const& e, instant, effects& out)
+{
+    auto const* const done = std::get_if<store_event::done>(&e);
+    auto const* const failed = std::get_if<store_event::failed>(&e);
+    if (!changing_ || (done ? done->request : failed ? failed->request : token::none) != changing_->request)
+        return false;
+    auto const made = *std::exchange(changing_, std::nullopt);
+    if (failed) {
+        out.answers.emplace_back(made.asked, admin_result{1, nullptr, failed->why.message});
+        return true;
+    }
+    std::vector<number> gone;
+    std::vector<bridge_rule> added = made.rules;
+    for (auto const& [id, each] : crossings_)
+        if (std::erase(added, each.rule) == 0)
+            gone.push_back(id);
+    for (auto const id : gone)
+        end(id, out);
+    for (auto& rule : added)
+        begin(std::move(rule), out);
+    patterns_.clear();
+    for (auto const& [id, each] : crossings_)
+        patterns_.push_back(each.rule.pattern);
+    out.answers.emplace_back(made.asked, admin_result{0, {{"bridges", status()}}, {}});
+    return true;
+}
+
+nlohmann::json bridge::status() const
+{
+    auto list = nlohmann::json::array();
+    for (auto const& [id, each] : crossings_)
+        list.push_back({{"pattern", each.rule.pattern},
+                        {"one_way", to_string(each.rule.carries)},
+                        {"out", each.out},
+                        {"in", each.in},
+                        {"dropped", each.dropped},
+                        {"why", each.why}});
+    return list;
+}
+
+bridge::totals bridge::count() const
+{
+    auto sum = ended_;
+    sum.dropped += lost_out_ + lost_in_ + refused_;
+    for (auto const& [id, each] : crossings_) {
+        sum.out += each.out;
+        sum.in += each.in;
+        sum.dropped += each.dropped;
+    }
+    return sum;
+}
+
+void bridge::drop(crossing& at, std::string why)
+{
+    ++at.dropped;
+    at.why = std::move(why);
+}
+
+void bridge::drop(number which, std::string why)
+{
+    if (auto const at = crossings_.find(which); at != crossings_.end())
+        drop(at->second, std::move(why));
+}
+
+bridge::crossing* bridge::carrying_out(std::string_view subject)
+{
+    for (auto& [id, each] : crossings_)
+        if (each.rule.goes_out() && matches(each.rule.pattern, subject))
+            return &each;
+    return nullptr;
+}
+
+// --- The link of the router ------------------------------------------------------------------------------------------
+
+void bridge::open(effects& out)
+{
+    open_due_ms_ = 0;
+    decoder_ = notice_decoder{encoding::frames, frame_max};
+    under_way_ = 0;
+    calls_.clear();
+    link_ = link_id{std::uint64_t{migration_transport} << 48 | ++links_};
+    auto who = std::make_shared<principal>();
+    who->user = native_sender;
+    who->role = native_sender;  // may do what users may: a reply_to must not lead NATS clients to what is for operators
+    who->session = "bridge";
+    link_event::opened opened;
+    opened.session = session_id{static_cast<std::uint64_t>(*link_)};
+    opened.who = std::move(who);
+    opened.internal = true;
+    out.links.push_back({*link_, std::move(opened)});
+    for (auto const& [id, each] : crossings_)
+        if (each.rule.goes_out())
+            say(op::subscribe{{}, each.rule.pattern, {}}, 0, out);
+}
+
+void bridge::say(op::any what, std::size_t bytes, effects& out)
+{
+    if (!link_)
+        return;
+    under_way_ += bytes;
+    out.links.push_back({*link_, link_event::operation{std::move(what), bytes}});
+}
+
+void bridge::on_router(std::vector<link_output::any> told, instant now, effects& fx)
+{
+    for (auto& each : told) {
+        if (!link_ || each.link != *link_)
+            continue;
+        if (auto const* const credit = std::get_if<link_output::credit>(&each.what)) {
+            under_way_ -= std::min(under_way_, credit->bytes);
+        } else if (std::holds_alternative<link_output::close>(each.what)) {
+            fx.links.push_back({*link_, link_event::closed{}});
+            link_.reset();
+            calls_.clear();
+            open_due_ms_ = now.steady_ms + reopen_ms;
+        } else if (auto const* const data = std::get_if<link_output::data>(&each.what)) {
+            decoder_.feed(data->bytes->view());
+            while (auto next = decoder_.next()) {
+                if (!*next)
+                    break;
+                auto& heard = **next;
+                if (auto* const m = std::get_if<notice::msg>(&heard))
+                    out(std::move(*m), now, fx);
+                else if (auto* const reply = std::get_if<notice::reply>(&heard))
+                    answered(std::move(*reply), fx);
+                else if (auto const* const error = std::get_if<notice::error>(&heard))
+                    failed(*error);
+            }
+        }
+    }
+}
+
+// --- From kedge to NATS ----------------------------------------------------------------------------------------------
+
+bool bridge::fits(bus_message const& m) const { return !up_ || m.bytes() + header_block_bytes <= up_->max_payload; }
+
+void bridge::out(notice::msg&& m, instant now, effects& fx)
+{
+    if (m.from == native_sender)
+        return;  // it came over the bridge
+    auto* const at = carrying_out(m.subject);
+    if (!at)
+        return;  // of a bridge that has just been removed
+    if (!up_)
+        return drop(*at, "there was no link to NATS");
+    bus_message sent;
+    fill(sent, *message::make({m.subject, m.pub_id, {}, m.headers, m.body}), m.from, m.time_ms);
+    sent.headers.emplace_back(origin_header, home_);
+    if (!m.reply_to.empty()) {
+        auto const comes_back = std::ranges::any_of(crossings_, [&](auto const& each) {
+            return each.second.rule.comes_in() && matches(each.second.rule.pattern, m.reply_to);
+        });
+        if (comes_back) {
+            sent.reply = m.reply_to;
+        } else if (may_wait()) {
+            auto const bridge_number = std::ranges::find_if(crossings_, [&](auto const& each) { return &each.second == at; })->first;
+            sent.reply = inbox_ + std::to_string(requests_.add({m.reply_to, bridge_number, now.steady_ms + bounds_.bridge_reply_ms}));
+        } else {
+            drop(*at, "too many requests wait for a reply: one was sent as a message that expects none");
+        }
+    }
+    if (!fits(sent))
+        return drop(*at, "a message of " + std::to_string(sent.bytes()) + " bytes is more than NATS takes (max_payload)");
+    ++at->out;
+    fx.backend.emplace_back(backend_command::send{std::move(sent)});
+}
+
+void bridge::answered(notice::reply&& r, effects& fx)
+{
+    auto const id = number_in(r.id);
+    auto const* const call = id ? calls_.find(*id) : nullptr;
+    if (!call)
+        return;
+    bus_message sent;
+    fill(sent, *message::make({"reply", {}, {}, r.headers, r.body}), r.from, 0);
+    std::erase_if(sent.headers, [](auto const& header) { return header.first == "Kedge-Time"; });
+    sent.headers.emplace_back(origin_header, home_);
+    sent.subject = call->reply;
+    auto const which = call->bridge;
+    calls_.remove(*id);
+    if (!up_)
+        return drop(which, "there was no link to NATS for a reply");
+    if (!fits(sent))
+        return drop(which, "a reply of " + std::to_string(sent.bytes()) + " bytes is more than NATS takes (max_payload)");
+    if (auto const at = crossings_.find(which); at != crossings_.end())
+        ++at->second.out;
+    fx.backend.emplace_back(backend_command::send{std::move(sent)});
+}
+
+void bridge::failed(notice::error const& e)
+{
+    if (e.id.empty()) {
+        ++refused_;
+        refused_why_ = e.message;
+        return;
+    }
+    auto const id = number_in(e.id);
+    auto const* const call = id ? calls_.find(*id) : nullptr;
+    if (!call)
+        return;
+    // Nobody here, or nobody in time: somebody in NATS may answer all the same.
+    if (e.code != error_code::no_responders && e.code != error_code::timeout && e.code != error_code::unavailable)
+        drop(call->bridge, e.message);
+    calls_.remove(*id);
+}
+
+// --- From NATS to kedge ----------------------------------------------------------------------------------------------
+
+void bridge::link_up(backend_event::link_up const& up, instant, effects&) { up_ = up; }
+
+void bridge::link_down() { up_.reset(); }
+
+void bridge::on_plain(backend_event::plain&& e, instant now, effects& fx)
+{
+    if (replies_heard_ && e.id == *replies_heard_)
+        return replied(std::move(e.what), fx);
+    for (auto& [id, each] : crossings_)
+        if (each.rule.comes_in() && each.heard == e.id)
+            return in(each, id, std::move(e.what), now, fx);
+}
+
+message_ptr bridge::take(bus_message const& m, std::string_view subject, std::string_view id, std::string_view reply_to, std::string& why) const
+{
+    if (m.body.size() > server_.body_bytes) {
+        why = "a body of " + std::to_string(m.body.size()) + " bytes is more than limits.body_bytes";
+        return nullptr;
+    }
+    auto const headers = native_headers(m);
+    if (auto const* const odd = std::get_if<unrepresentable>(&headers)) {
+        why = "a message on " + m.subject + " cannot be shown: " + odd->why;
+        return nullptr;
+    }
+    auto const& text = std::get<std::string>(headers);
+    if (text.size() > server_.header_bytes) {
+        why = "headers of " + std::to_string(text.size()) + " bytes are more than limits.header_bytes";
+        return nullptr;
+    }
+    return message::make({subject, id, reply_to, text, m.body});
+}
+
+void bridge::publish(message_ptr what, effects& fx)
+{
+    auto const cost = what->cost();
+    say(op::publish{std::move(what), 0}, cost, fx);
+}
+
+void bridge::in(crossing& at, number which, bus_message&& m, instant now, effects& fx)
+{
+    if (header_of(m, origin_header) == home_)
+        return;  // ours, over an earlier connection
+    if (is_reserved(m.subject))
+        return;  // a pattern that begins with a wildcard does not mean these
+    if (!valid_subject(m.subject))
+        return drop(at, "a subject that kedge does not have (16 tokens, 255 bytes of UTF-8 at most)");
+    if (!link_)
+        return drop(at, "the bridge was not open");
+    if (under_way_ > 0 && under_way_ + m.bytes() > bounds_.bridge_bytes)
+        return drop(at, "more than " + std::to_string(bounds_.bridge_bytes) + " bytes waited to come in");
+    // Whoever answers publishes to what a bridge carries out: it finds its own way.
+    bool const finds_its_way = !m.reply.empty() && valid_subject(m.reply) && carrying_out(m.reply) != nullptr;
+    bool const asks = !m.reply.empty() && !finds_its_way && may_wait();
+    std::string why;
+    if (!asks) {
+        auto taken = take(m, m.subject, {}, finds_its_way ? std::string_view{m.reply} : std::string_view{}, why);
+        if (!taken)
+            return drop(at, std::move(why));
+        if (!m.reply.empty() && !finds_its_way)
+            drop(at, "too many requests wait for a reply: one came in as a message that expects none");
+        ++at.in;
+        return publish(std::move(taken), fx);
+    }
+    auto const timeout_ms = std::min(bounds_.bridge_reply_ms, server_.call_timeout_ms_max);
+    auto const id = calls_.add({m.reply, which, now.steady_ms + timeout_ms});
+    auto taken = take(m, m.subject, std::to_string(id), {}, why);
+    if (!taken) {
+        calls_.remove(id);
+        return drop(at, std::move(why));
+    }
+    ++at.in;
+    auto const cost = taken->cost();
+    say(op::call{{}, {}, timeout_ms, std::move(taken)}, cost, fx);
+}
+
+void bridge::replied(bus_message&& m, effects& fx)
+{
+    auto const id = number_in(std::string_view{m.subject}.substr(std::min(inbox_.size(), m.subject.size())));
+    auto const* const asked = id ? requests_.find(*id) : nullptr;
+    if (!asked)
+        return;
+    auto const which = asked->bridge;
+    auto const to = asked->reply;
+    if (m.body.empty() && header_of(m, "Status") == "503")
+        return requests_.remove(*id);  // nobody in NATS: somebody here may answer all the same
+    if (to.starts_with(call_prefix))
+        requests_.remove(*id);
+    std::string why;
+    auto taken = link_ ? take(m, to, {}, {}, why) : nullptr;
+    if (!taken)
+        return drop(which, link_ ? std::move(why) : "the bridge was not open for a reply");
+    if (auto const at = crossings_.find(which); at != crossings_.end())
+        ++at->second.in;
+    publish(std::move(taken), fx);
+}
+
+// --- Time ------------------------------------------------------------------------------------------------------------
+
+void bridge::tick(instant now, effects& out)
+{
+    calls_.expire(now.steady_ms);
+    requests_.expire(now.steady_ms);
+    if (open_due_ms_ && open_due_ms_ <= now.steady_ms) {
+        open_due_ms_ = 0;
+        if (!crossings_.empty())
+            open(out);
+    }
+}
+
+std::optional<std::uint64_t> bridge::due_ms() const
+{
+    auto due = calls_.due_ms();
+    for (auto const other : {requests_.due_ms(), open_due_ms_ ? std::optional{open_due_ms_} : std::nullopt})
+        if (other)
+            due = due ? std::min(*due, *other) : *other;
+    return due;
+}
+
+}  // namespace kedge::migration
