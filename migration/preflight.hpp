@@ -20,6 +20,9 @@
 
 namespace kedge::migration {
 
+inline constexpr std::string_view preflight_probe = "KEDGE-PROBE-";       ///< begins the names of streams that are made to try
+inline constexpr std::uint64_t preflight_own_bytes = 64 * 1024;           ///< room for headers, a client's and ours
+
 struct check {
     enum class verdict : unsigned char { ok, warn, bad };
     std::string what;   ///< "account", "rights", …
@@ -85,18 +88,24 @@ public:
     nlohmann::json result() const;
 
 private:
-    enum class step : unsigned char { account, streams, services, sweep, probe_create, probe_publish, probe_read, probe_delete, rows, done };
+    enum class step : unsigned char {
+        account, streams, services,
+        sweep,          ///< probe streams of a plan that was interrupted
+        probe_create, probe_publish, probe_read, probe_follow, probe_delete,
+        subjects,       ///< a publish to each of the stream's patterns, which nothing stores
+        rows, done
+    };
 
     void look_at_stream();
     void look_at_link(link_facts const&);
     void go(step, effects&);
     void proceed(effects&);
-    void ask(effects&, backend_command::any);
     void answered(backend_event::answered const&, effects&);
     void look_at_account(backend_event::answered const&);
     void look_at_streams(std::vector<jet_info> const&);
     void look_at_existing(jet_info const&);
     void look_at_services(std::vector<backend_event::bus_service> const&);
+    void look_at_try(bool answered, int code, std::string const& why, effects&);
     void probe_failed(std::string what, std::string const& why, effects&);
     void read_rows(effects&);
     void add(std::string what, check::verdict, std::string text, std::string remedy = {});
@@ -109,6 +118,10 @@ private:
     step step_ = step::account;
     token asked_ = token::none;
     std::uint64_t ticket_ = 0;
+    std::optional<reader_id> reader_;
+    std::uint64_t step_due_ms_ = 0;     ///< steady: a reader that says nothing was not allowed
+    std::uint64_t now_ms_ = 0;          ///< steady
+    std::size_t tried_ = 0;             ///< patterns
     std::string probe_;                 ///< the probe stream's name; also its subject, in small letters
     bool probe_made_ = false;
     jet_place probe_place_ = 0;
