@@ -183,7 +183,6 @@ void mirror_table::move_checkpoint(mirror_entry& of, jet_place to, std::uint64_t
 void mirror_table::raise_floor(mirror_entry& of, message_seq last)
 {
     auto& floor = of.state.floor;
-    auto const before = floor;
     of.behind = false;
     if (of.state.waiting_rows == 0) {
         floor = std::max(floor, last);
@@ -209,7 +208,6 @@ void mirror_table::raise_floor(mirror_entry& of, message_seq last)
         if (!stopped && !of.behind)
             floor = next_there(floor + 1) - 1;
     }
-    of.changed = of.changed || floor != before;
 }
 
 void mirror_table::leaves(mirror_entry& of, message_seq seq, std::uint64_t bytes)

@@ -62,7 +62,8 @@ public:
     /// As `place`, of a row that is about to be stored as the stream's next. False: the place is known.
     bool place_next(mirror_entry&, message_seq, jet_place, std::uint64_t stamp);
     void move_checkpoint(mirror_entry&, jet_place, std::uint64_t stamp, std::string const& lanes);
-    /// Raises the floor over what is placed or gone, as far as one slice may look.
+    /// Raises the floor over what is placed or gone, as far as one slice may look. In memory: it is written when something else of
+    /// the mirror is, so that housekeeping makes no reader's batch one that needs the disk.
     void raise_floor(mirror_entry&, message_seq last);
 
     /// The row leaves the log (before it is deleted).
@@ -72,7 +73,7 @@ public:
     /// All rows up to here have left.
     static void left_up_to(mirror_entry& of, message_seq to) { of.state.floor = std::max(of.state.floor, to); }
 
-    /// The placed row from `from` up; 0 = there is none up to `to`.
+    /// Placed rows of [from, to], rising, until `look` wants no more.
     template <class Look>
     void each_placed(mirror_entry const& of, message_seq from, message_seq to, Look const& look)
     {
@@ -88,7 +89,6 @@ public:
     };
     /// Places in [from, to], at most `most`, from `from` up or from `to` down.
     std::vector<found> places(mirror_entry const&, jet_place from, jet_place to, std::size_t most, bool downwards);
-    bool has_above(mirror_entry const& of, jet_place place) { return !places(of, place + 1, jet_place_max, 1, false).empty(); }
     /// Forgets all places from `lowest` up. `lowest_row`: of all rows that had one.
     void take_back(mirror_entry&, jet_place lowest, message_seq lowest_row, count waiting);
 

@@ -171,8 +171,7 @@ bool sqlite_store::impl::collect_garbage()
     return true;
 }
 
-/// Imports raise the floor of their stream; this is for what one could not pass in its slice, and for rows that went. It is written
-/// with the next transaction that changes something: what is lost of it is found again.
+/// Imports raise the floor of their stream; this is for what one could not pass in its slice, and for rows that went.
 bool sqlite_store::impl::raise_floors()
 {
     auto* const of = all.mirrors.behind();

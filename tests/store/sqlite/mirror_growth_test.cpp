@@ -146,3 +146,21 @@ TEST_CASE("the importer's notes are written when they change, not with every com
     f.reopen();
     CHECK(mirror_of(f.load(), stream).lanes == lanes);
 }
+
+TEST_CASE("a floor that housekeeping raised does not make a reader need the disk")
+{
+    file_fixture f;
+    stream_config config;
+    config.max_msgs = 10;
+    auto const stream = add_stream(f, "S", config);
+    f.run({mirror(stream)});
+    fill(f, stream, 100);
+    f.maintain();  // takes rows that waited
+    f.maintain();
+    auto& disk = fault_disk::instance();
+    disk.fail_change(0, SQLITE_FULL, true);
+    CHECK(read_all(f, stream).size() == 10);
+    CHECK(all_waiting(f, stream).size() == 10);
+    CHECK_FALSE(disk.failed());
+    disk.heal();
+}
