@@ -93,8 +93,6 @@ std::vector<std::string> mirror::not_ready(instant now, bool for_command) const
                       + std::to_string(static_cast<std::uint64_t>(carried)) + " copied");
     if (for_command)
         return why;
-    if (small_lags_ < checks_wanted)
-        why.push_back("the lag has been small for " + std::to_string(small_lags_) + " of " + std::to_string(checks_wanted) + " checks in a row");
     auto const& last = journal_.diff;
     if (diff_ && !diff_->finished())
         why.push_back("a diff is under way");
@@ -104,6 +102,9 @@ std::vector<std::string> mirror::not_ready(instant now, bool for_command) const
         why.push_back("the last diff found differences: 'kedge migrate diff " + name() + '\'');
     else if (auto const at = last.value("at_ms", std::uint64_t{0}); at + bounds.diff_age_ms < now.wall_ms)
         why.push_back("the last diff is " + time_text(now.wall_ms - at) + " old: 'kedge migrate diff " + name() + '\'');
+    // Last, because it passes by itself: the first is what `next` tells.
+    if (small_lags_ < checks_wanted)
+        why.push_back("the lag has been small for " + std::to_string(small_lags_) + " of " + std::to_string(checks_wanted) + " checks in a row");
     return why;
 }
 

@@ -1,5 +1,6 @@
 /// How answers to `migrate …` and `bridge …` are shown to people.
 
+#include <algorithm>
 #include <array>
 
 #include "router/command/migrate_commands.hpp"
@@ -12,8 +13,15 @@ namespace {
 
 using form = field_form;
 
-/// A narrower terminal shows sentences below what they are of: in a table they would be cut.
-constexpr unsigned stacked_below = 110;
+/// Whether a terminal has room for the whole table. If not, its sentences are shown below what they are of instead of being cut.
+bool has_room(nlohmann::json const& rows, std::span<column const> columns, command_environment e)
+{
+    if (!e.out_is_terminal)
+        return true;
+    e.out_is_terminal = e.colours = false;
+    auto const lines = lines_of(render_table(rows, columns, e));
+    return std::ranges::all_of(lines, [&](std::string const& line) { return display_width(line) <= e.columns; });
+}
 
 constexpr std::array finding_columns{column{"KIND", "kind"}, column{"BORN", "origin"}, column{"SEQ", "seq", form::number, true},
                                      column{"PLACE", "place", form::number, true}, column{"WHAT", "text"}};
@@ -120,7 +128,7 @@ std::string render_diff(admin_call const& call, nlohmann::json const& data, comm
         return out.text();
     }
     auto const& findings = array_of(data, "findings");
-    if (e.out_is_terminal && e.columns < stacked_below) {
+    if (!has_room(findings, finding_columns, e)) {
         for (auto const& f : findings) {
             auto const numbered = [&](char const* name, char const* shown) {
                 return number_of(f, name) > 0 ? shown + short_number(number_of(f, name), true) : "";
@@ -180,7 +188,7 @@ std::string render_events(nlohmann::json const& data, command_environment const&
     auto const& rows = array_of(data, "events");
     if (rows.empty())
         return "nothing has happened\n";
-    if (!(e.out_is_terminal && e.columns < stacked_below))
+    if (has_room(rows, event_columns, e))
         return render_table(rows, event_columns, e);
     // Narrow, reasons would be cut: they stand below.
     page out{e};

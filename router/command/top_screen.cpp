@@ -31,7 +31,7 @@ constexpr std::array top_mirror_columns{
     column{"MIRRORED", "stream"},            column{"STATE", "state"},
     column{"LAG", "lag", form::number},      column{"BEHIND", "seconds", form::number},
     column{"OUT/S", "rate_out", form::number}, column{"IN/S", "rate_in", form::number},
-    column{"", "note"}};
+    column{"FLAGS", "note"}};
 constexpr std::size_t top_narrow_consumers = 6;
 constexpr std::size_t top_narrow_streams = 5;
 constexpr unsigned narrow_below = 100;

@@ -253,7 +253,7 @@ TEST_CASE("top and status show what is mirrored")
         all += line + '\n';
     INFO(all);
     CHECK(all.find("! NATS is down since 2026-11-21 08:00:00: connection refused") != all.npos);
-    CHECK(all.find("MIRRORED  STATE          LAG   BEHIND  OUT/S  IN/S\n"
+    CHECK(all.find("MIRRORED  STATE          LAG   BEHIND  OUT/S  IN/S  FLAGS\n"
                    "CHAT      MIRRORING  unknown  unknown   1200   0.4  broken, link down, paused, catching up\n") != all.npos);
     CHECK(all.find("JOBS") == all.npos);
     for (unsigned const columns : {1u, 40u, 80u})
