@@ -30,7 +30,10 @@ inline std::string nats_sentence(natsStatus status)
     char const* const said = nats_GetLastError(&last);
     auto const* const text = natsStatus_GetText(status);
     if (said == nullptr || *said == '\0' || last != status) return text == nullptr ? "unknown error" : text;
-    return said;
+    // "(conn.c:2051): sentence"
+    std::string_view sentence(said);
+    if (auto const place = sentence.find("): "); sentence.front() == '(' && place != sentence.npos) sentence.remove_prefix(place + 3);
+    return std::string(sentence);
 }
 
 inline std::string new_inbox()

@@ -44,6 +44,7 @@ std::variant<std::shared_ptr<session>, std::string> session::connect(connect_opt
     if (s == NATS_OK) s = natsOptions_SetErrorHandler(set, on_error, holder.get());
     natsConnection* connection = nullptr;
     if (s == NATS_OK) s = natsConnection_Connect(&connection, set);
+    if (s == NATS_TIMEOUT) return "it greets, and then does not answer: is it frozen?";
     if (s != NATS_OK) return nats_sentence(s);
     (void)holder.release();  // on_closed has it now
     made->connection_.reset(connection);
@@ -283,6 +284,7 @@ void session::on_plain(natsConnection*, natsSubscription*, natsMsg* raw, void* c
     nats_message_handle const message(raw);
     auto const& holder = *static_cast<plain_holder*>(closure);
     backend_event::plain event{holder.id, from_nats(raw)};
+    if (natsMsg_IsNoResponders(raw)) event.what.headers.emplace_back("Status", "503");  // it stands in the first line, which is no header
     auto const self = holder.of.lock();
     std::lock_guard const lock(holder.out->mutex);
     if (self && self->begun_ && !self->ended_) holder.out->tell(std::move(event));

@@ -115,6 +115,7 @@ void nats_server::kill()
 void nats_server::freeze()
 {
     ::kill(pid_, SIGSTOP);
+    ::waitpid(pid_, nullptr, WUNTRACED);  // its threads do not stop at once
 }
 
 void nats_server::thaw()

@@ -31,9 +31,13 @@ void memory_world::put_back()
 
 std::unique_ptr<pubsub_backend> nats_world::connect()
 {
-    settings set;
-    set.servers = {server_.url()};
-    return std::make_unique<nats_backend>(set);
+    return connect(settings{});
+}
+
+std::unique_ptr<pubsub_backend> nats_world::connect(settings set)
+{
+    if (set.servers.empty()) set.servers = {server_.url()};
+    return std::make_unique<nats_backend>(std::move(set));
 }
 
 void nats_world::go_on(pubsub_backend&)

@@ -8,9 +8,11 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "migration/backend.hpp"
+#include "migration/settings.hpp"
 #include "tests/migration/memory_backend.hpp"
 #include "tests/migration/memory_bus.hpp"
 #include "tests/migration/nats_server.hpp"
@@ -51,7 +53,11 @@ private:
 
 class nats_world final : public bus_world {
 public:
+    explicit nats_world(test::nats_server_options options = {}) : server_(std::move(options)) {}
     std::unique_ptr<pubsub_backend> connect() override;
+    /// With these settings; the server's address is added if they name none.
+    std::unique_ptr<pubsub_backend> connect(settings);
+    test::nats_server& server() noexcept { return server_; }
     void go_on(pubsub_backend&) override;
     void kill() override { server_.kill(); }
     void start() override { server_.start(); }
