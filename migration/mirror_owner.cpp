@@ -42,11 +42,18 @@ void mirror::owner_known(jet_info const& info, instant now, effects& out)
         return;
     auto const gone = std::string{to_string(breakage::stream_gone)};
     auto const foreign = std::string{to_string(breakage::foreign_owner)};
+    auto const whose = judge_owner(info.config.description, self(), journal_.marked);
     if (info.created_ns != journal_.created_ns) {
-        checked_ = false;
-        return break_down(gone, "the JetStream stream " + jet_name() + " was deleted and made anew", now, out);
+        // nats-server 2.9 gives a stream that was updated another time of creation at its next start: ours bears our mark. What is
+        // in it is for the replica to compare.
+        if (whose != ownership::ours && whose != ownership::renewed) {
+            checked_ = false;
+            return break_down(gone, "the JetStream stream " + jet_name() + " was deleted and made anew", now, out);
+        }
+        journal_.created_ns = info.created_ns;
+        dirty_ = true;
     }
-    switch (judge_owner(info.config.description, self(), journal_.marked)) {
+    switch (whose) {
     case ownership::ours: break;
     case ownership::unmarked:
     case ownership::renewed: {
