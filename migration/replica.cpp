@@ -42,7 +42,7 @@ void replica::impl::tick(instant now, effects& out)
     if (oldest != ~std::uint64_t{0} && oldest + bounds.hold_ms <= now.steady_ms)
         lose_all({error_code::unavailable, connection == 0 ? "there is no link to NATS: it may have been stored; send it again with the same id"
                                                            : "NATS did not store it in time: it may have been stored; send it again with the same id"},
-                 out);
+                 now, out);
     if (in.retry_ms != 0 && in.retry_ms <= now.steady_ms)
         submit(out);
     if (retry_ms != 0 && retry_ms <= now.steady_ms) {
@@ -226,9 +226,10 @@ void replica::publish(std::vector<store_request::append> what, instant now, effe
 
 std::size_t replica::unsettled() const noexcept { return impl_->unsettled(); }
 
-void replica::abandon(std::string why, instant, effects& out)
+void replica::abandon(std::string why, instant now, effects& out)
 {
-    impl_->lose_all({error_code::unavailable, std::move(why)}, out);
+    impl_->lose_all({error_code::unavailable, std::move(why)}, now, out);
+    impl_->own.given_up = 0;
     impl_->show();
 }
 

@@ -6,6 +6,8 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "migration/identity.hpp"
@@ -70,6 +72,16 @@ struct retry_state {
     unsigned refused_rounds = 0;     ///< in a row that it was this one
 };
 
+/// Own publishes that were read back when nobody waited for them: their appends were given up, or another process's. Until the core
+/// has heard of the row, it may hand out the same publish again.
+struct recent_reads {
+    std::unordered_set<std::uint64_t> keys;  ///< of sender and id or number
+    std::deque<std::pair<std::uint64_t, std::uint64_t>> order;  ///< when (steady), and which; oldest first
+
+    static constexpr std::size_t keys_max = 100'000;
+    static constexpr std::uint64_t kept_ms = 60'000;  ///< the core hears of it at once, even if it is busy
+};
+
 /// Publishes that JetStream orders.
 struct publish_state {
     struct entry {
@@ -89,10 +101,12 @@ struct publish_state {
     std::size_t resend = 0;          ///< index in `sent`: those before were sent on this link
     std::deque<entry> queue;
     std::size_t queue_bytes = 0;
+    recent_reads recent;
     std::size_t open = 0;            ///< in `sent`, not settled
     std::size_t wire = 0;            ///< of these, on the wire
     std::size_t wire_bytes = 0;
     std::uint64_t last_ticket = 0;
+    std::size_t given_up = 0;        ///< ended as unavailable after they were sent, and may still be read
     bool cautious = false;           ///< one was refused: one at a time, until one is accepted
     std::uint64_t lane = 0;
 };
@@ -138,11 +152,13 @@ struct import_state {
 struct search_state {
     jet_place low = 0;               ///< common
     std::uint64_t low_stamp = 0;
+    message_seq low_seq = 0;         ///< the row there, if it is known
     jet_place high = 0;              ///< not common
     jet_place middle = 0;
     bool upper = false;              ///< looks above the middle
     jet_place place = 0;             ///< asked for
     std::uint64_t stamp = 0;         ///< what it was
+    message_seq seq = 0;
     jet_place first_place = 0;       ///< of this probe: the ones below it were tried because it is missing
     std::uint64_t first_stamp = 0;
     unsigned missing = 0;
@@ -238,14 +254,14 @@ struct replica::impl {
     bool send_own(effects&);
     void transmit(publish_state::entry&, std::uint64_t counter, effects&);
     bool own_answered(std::uint64_t ticket, backend_event::acked const*, backend_event::refused const*, instant, effects&);
-    std::optional<store_request::append> claim(sighting const&, message const&, std::uint64_t digest, effects&);
+    std::optional<store_request::append> claim(sighting const&, message const&, std::uint64_t digest, instant, effects&);
     publish_state::entry* entry_of(std::uint64_t lane, std::uint64_t counter);
     void settle(publish_state::entry&);
     void pop_own();
     void new_lane();
     void lose(store_request::append const&, failure, effects&);
-    void lose_all(failure const& why, effects&);
-    void refused(publish_state::entry&, backend_event::refused const&, effects&);
+    void lose_all(failure const& why, instant, effects&);
+    void refused(publish_state::entry&, backend_event::refused const&, instant, effects&);
     std::size_t unsettled() const noexcept;
 
     // replica_import.cpp

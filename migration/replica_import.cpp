@@ -150,7 +150,7 @@ void replica::impl::add_own(bus_message const& m, sighting const& seen, import_s
         it.named = is_node(it.sender->view());
         it.n = seen.n;
         it.digest = it.named && !it.message->id().empty() ? digest_of(*it.message) : 0;
-        origin = claim(seen, *it.message, it.digest, out);
+        origin = claim(seen, *it.message, it.digest, now, out);
     }
     it.time_ms = stored_time(seen.time_ms, now);
     tries.rounds = 0;

@@ -155,6 +155,7 @@ void replica::impl::go_live(instant now, effects& out)
     if (!in.gone.empty())
         return build(now, out);  // and again when it is stored
     at = replica_phase::live;
+    own.given_up = 0;
     pump = {};
     pump.fetch_from = stored.floor + 1;
     pump.ring_from = last + 1;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include <sodium.h>
+#include <xxhash.h>
 
 #include "migration/percent.hpp"
 #include "migration/replica_impl.hpp"
@@ -18,6 +19,12 @@ using entry = publish_state::entry;
 bool is_same_publish(entry const& e, std::string_view sender, std::string_view id, std::uint64_t n)
 {
     return e.what.named && e.what.n == n && e.what.sender->view() == sender && (n != 0 || e.what.message->id() == id);
+}
+
+std::uint64_t key_of(std::string_view sender, std::string_view id, std::uint64_t n)
+{
+    auto const hash = XXH3_64bits_withSeed(sender.data(), sender.size(), n);
+    return XXH3_64bits_withSeed(id.data(), id.size(), hash);
 }
 
 }  // namespace
@@ -49,7 +56,16 @@ void replica::impl::new_lane()
 
 void replica::impl::publish(std::vector<store_request::append>&& what, instant now, effects& out)
 {
+    auto& recent = own.recent;
+    while (!recent.order.empty() && recent.order.front().first + recent_reads::kept_ms <= now.steady_ms) {
+        recent.keys.erase(recent.order.front().second);
+        recent.order.pop_front();
+    }
     for (auto& append : what) {
+        if (!recent.keys.empty() && append.named && recent.keys.contains(key_of(append.sender->view(), append.message->id(), append.n))) {
+            lose(append, {error_code::unavailable, "it has just been stored: send it again with the same id"}, out);
+            continue;
+        }
         auto const bytes = append.message->cost();
         if (own.queue_bytes + bytes > bounds.hold_bytes && own.queue_bytes != 0) {
             lose(append, {error_code::unavailable, "too much waits for NATS"}, out);
@@ -157,7 +173,7 @@ bool replica::impl::own_answered(std::uint64_t ticket, backend_event::acked cons
             build(now, out);
         own.cautious = false;
     } else {
-        refused(e, *no, out);
+        refused(e, *no, now, out);
         auto const open = !e.settled;
         pop_own();
         if (open)
@@ -171,7 +187,7 @@ bool replica::impl::own_answered(std::uint64_t ticket, backend_event::acked cons
 
 /// A message that the server does not take for what it is ends with an error. Of any other refusal the publisher hears only if nothing
 /// that was sent behind it can have been accepted: what is open is sent again, one at a time, and if that is refused, all of it ends.
-void replica::impl::refused(entry& e, backend_event::refused const& no, effects& out)
+void replica::impl::refused(entry& e, backend_event::refused const& no, instant now, effects& out)
 {
     if (!no.answered)
         return;
@@ -185,13 +201,13 @@ void replica::impl::refused(entry& e, backend_event::refused const& no, effects&
     } else if (!std::exchange(own.cautious, true) || own.wire > 1) {
         return;
     } else {
-        lose_all({is_full(no.code) ? error_code::store_full : error_code::quota, "NATS refuses messages: " + no.why}, out);
+        lose_all({is_full(no.code) ? error_code::store_full : error_code::quota, "NATS refuses messages: " + no.why}, now, out);
     }
 }
 
 /// An own publish was read back which is not one of those that are open under its number. If it is one that was given up and is
 /// being sent again, that one ends here.
-std::optional<store_request::append> replica::impl::claim(sighting const& seen, message const& m, std::uint64_t digest, effects& out)
+std::optional<store_request::append> replica::impl::claim(sighting const& seen, message const& m, std::uint64_t digest, instant now, effects& out)
 {
     auto const sender = percent_decode(seen.from).value_or(std::string{});
     if (!is_node(sender) || (seen.n == 0 && m.id().empty()))
@@ -216,6 +232,9 @@ std::optional<store_request::append> replica::impl::claim(sighting const& seen, 
             own.queue.erase(e);
             return taken;
         }
+    auto& recent = own.recent;
+    if (auto const key = key_of(sender, m.id(), seen.n); recent.keys.size() < recent_reads::keys_max && recent.keys.insert(key).second)
+        recent.order.emplace_back(now.steady_ms, key);
     return std::nullopt;
 }
 
@@ -224,10 +243,11 @@ void replica::impl::lose(store_request::append const& what, failure why, effects
     out.lost.push_back({what.request, what.stream, what.epoch, std::move(why)});
 }
 
-void replica::impl::lose_all(failure const& why, effects& out)
+void replica::impl::lose_all(failure const& why, instant now, effects& out)
 {
     for (auto& e : own.sent)
         if (!e.settled) {
+            own.given_up += e.ticket != 0 && outcome_unknown(why.code);
             lose(e.what, why, out);
             settle(e);
         }
@@ -236,11 +256,13 @@ void replica::impl::lose_all(failure const& why, effects& out)
     own.queue.clear();
     own.queue_bytes = 0;
     pop_own();
+    if (own.given_up != 0)
+        drain(now, out);  // what becomes of them is known when the end of the stream has been read
 }
 
 std::size_t replica::impl::unsettled() const noexcept
 {
-    return own.open + own.queue.size() + (in.at_store ? in.at_store->origins.size() : 0);
+    return own.open + own.queue.size() + own.given_up + (in.at_store ? in.at_store->origins.size() : 0);
 }
 
 }  // namespace kedge::migration

@@ -98,7 +98,7 @@ void replica::impl::fetched(store_event::rows_read&& e, effects&)
     for (auto& r : e.rows)
         if (r.seq >= pump.fetch_from)
             pump.chunk.push_back(std::move(r));
-    pump.fetch_from = std::max(e.end ? pump.ring_from : pump.fetch_from, e.next);
+    pump.fetch_from = std::max(pump.fetch_from, e.next);
     last = std::max(last, pump.chunk.empty() ? 0 : pump.chunk.back().seq);
 }
 

@@ -36,6 +36,7 @@ void replica::impl::fetch_message(store_event::placed_row const& what, effects& 
 {
     search.place = what.place;
     search.stamp = what.stamp;
+    search.seq = what.seq;
     asked = numbers.next_token();
     out.backend.push_back(backend_command::get_message{asked, who.jet, what.place});
 }
@@ -80,6 +81,7 @@ void replica::impl::got_message(backend_event::answered const& e, instant now, e
     if (same) {
         search.low = search.place;
         search.low_stamp = search.stamp;
+        search.low_seq = search.seq;
     } else {
         search.high = search.place;
     }
@@ -142,7 +144,7 @@ void replica::impl::taken_back(store_event::taken_back const& e, instant now, ef
     if (!e.end)
         return take_back(out);
     out.reached.push_back("takeback.done");
-    highest_copied = 0;
+    highest_copied = search.low_seq;  // what is put back in its order is not late
     start_reader(out);
     look_whether_passed(now, out);
 }

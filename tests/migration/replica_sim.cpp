@@ -30,10 +30,11 @@ constexpr std::uint64_t late_ms_max = 20'000;  // within the duplicate window, a
 
 }  // namespace
 
-replica_sim::replica_sim(std::uint64_t seed, mutation what)
+replica_sim::replica_sim(std::uint64_t seed, mutation what, bool tracing)
     : seed_{seed}, world_{seed, small_bounds(seed), what}, random_{world_.random}
 {
     counts.seeds = 1;
+    world_.tracing = tracing;
     auto const writers = random_.between(1, 4);
     for (std::uint64_t i = 0; i < writers; ++i) {
         publisher p;
@@ -84,7 +85,7 @@ void replica_sim::answered(token request, bool stored, error_code code)
         auto const at = p.out.find(request);
         if (at == p.out.end())
             continue;
-        auto const number = at->second;
+        auto const [number, epoch] = at->second;
         p.out.erase(at);
         if (stored) {
             if (!p.oks.insert(number).second)
@@ -93,8 +94,13 @@ void replica_sim::answered(token request, bool stored, error_code code)
         }
         if (code == error_code::unavailable)
             ++counts.unavailable;
-        ++epoch_;
         p.failed = true;
+        if (epoch == epoch_) {
+            // As the core does it: whoever has something under way must know of its end before it publishes in the new epoch.
+            ++epoch_;
+            for (auto& other : publishers_)
+                other.failed = other.failed || !other.out.empty();
+        }
         // Whoever has no node cannot send again what may have been stored.
         if (p.how != publisher::kind::plain || !outcome_unknown(code))
             p.again.insert(number);
@@ -130,14 +136,14 @@ void replica_sim::send(publisher& p, std::uint64_t number)
         how.reply_to = "answers.here";
     auto const subject = "chat." + p.sender.substr(0, 1) + std::to_string(number % 2);
     // The answer may come before `append` returns: then nobody would know of it.
-    p.out[token::none] = number;
+    p.out[token::none] = {number, epoch_};
     auto const failed = std::exchange(world_.on_failed, nullptr);
     std::vector<std::pair<token, failure>> at_once;
     world_.on_failed = [&](token t, failure const& why) { at_once.emplace_back(t, why); };
     auto const request = world_.append(p.sender, subject, body_of(p, number), how);
     world_.on_failed = failed;
     p.out.erase(token::none);
-    p.out[request] = number;
+    p.out[request] = {number, how.epoch};
     for (auto const& [t, why] : at_once)
         answered(t, false, why.code);
 }
@@ -229,9 +235,9 @@ void replica_sim::crash()
     disorder_uncounted_ = disorder_;
     world_.crash();
     for (auto& p : publishers_) {
-        for (auto const& [request, number] : std::exchange(p.out, {}))
+        for (auto const& [request, sent] : std::exchange(p.out, {}))
             if (p.how != publisher::kind::plain)
-                p.again.insert(number);
+                p.again.insert(sent.first);
         p.failed = false;
     }
     epoch_ = 1;
@@ -318,6 +324,7 @@ void replica_sim::change_acts()
         held_ = false;
         return;
     }
+    world_.bus.land_late();  // what is later than a switch would be double
     auto const quiet = std::ranges::all_of(publishers_, [](auto const& p) { return p.out.empty(); });
     auto const& f = world_.facts();
     if (!quiet || world_.replica->unsettled() != 0 || !f.synchronous || f.waiting_rows != 0 || world_.store_queue() != 0)
@@ -381,8 +388,18 @@ void replica_sim::calm_down()
         if (world_.facts().broken != breakage::none)
             fail("broken: " + world_.facts().broken_why);
     }
-    if (!done())
-        fail("it does not come to rest");
+    if (!done()) {
+        auto const& f = world_.facts();
+        std::size_t open = 0;
+        for (auto const& p : publishers_)
+            open += p.out.size() + p.again.size();
+        fail("it does not come to rest: linked " + std::to_string(f.linked) + ", synchronous " + std::to_string(f.synchronous) + ", waiting "
+             + std::to_string(f.waiting_rows) + ", unread " + std::to_string(f.unread) + ", in flight " + std::to_string(f.in_flight)
+             + ", queued " + std::to_string(f.queued) + ", unsettled " + std::to_string(world_.replica->unsettled()) + ", at the store "
+             + std::to_string(world_.store_queue()) + ", open " + std::to_string(open) + ", read to " + std::to_string(f.checkpoint) + " of "
+             + std::to_string(world_.jet().last) + "; " + f.refused_why + "; the store has "
+             + std::to_string(world_.store->load(world_.bus.now_ms()).mirrors.at(0).waiting_rows) + " waiting");
+    }
 }
 
 std::string replica_sim::run()

@@ -20,7 +20,7 @@ struct sim_counts {
 
 class replica_sim {
 public:
-    explicit replica_sim(std::uint64_t seed, mutation = mutation::none);
+    explicit replica_sim(std::uint64_t seed, mutation = mutation::none, bool tracing = false);
 
     /// What was broken; empty = nothing.
     std::string run();
@@ -33,7 +33,7 @@ private:
         std::string sender;
         std::size_t window = 1;
         std::uint64_t next = 1;
-        std::map<token, std::uint64_t> out;   ///< open: the number of each
+        std::map<token, std::pair<std::uint64_t, std::uint64_t>> out;  ///< open: number and epoch of each
         std::set<std::uint64_t> again;        ///< to be sent again
         bool failed = false;                  ///< waits for the rest of the answers
         std::set<std::uint64_t> oks;

@@ -115,7 +115,7 @@ void replica_sim::check_order(std::vector<row> const& rows, std::vector<bus_mess
         else if (counts.rewinds == 0 && counts.replays == 0)
             look("log of natives", r.message->body());
     for (auto const& m : messages)
-        if (wire.look(m).what != sighting::kind::native && seen.insert(m.body).second && publish_of(m.body).first.find('/') != std::string::npos)
+        if (auto const what = wire.look(m); what.what != sighting::kind::native && what.from != native_sender && seen.insert(m.body).second)
             look("JetStream", m.body);
     // A message that is late in JetStream is late in the log too, where JetStream orders.
     if (late > 2 * counts.reordered && !disorder_uncounted_)

@@ -1,4 +1,5 @@
-// Thousands of lives of a replica, each from a seed. KEDGE_SIM_SEEDS: how many; KEDGE_SIM_SEED: just that one.
+// Thousands of lives of a replica, each from a seed. KEDGE_SIM_SEEDS: how many; KEDGE_SIM_SEED: just that one
+// (KEDGE_SIM_TRACE=1: with its history).
 
 #include <cstdlib>
 #include <iostream>
@@ -41,11 +42,11 @@ TEST_CASE("a replica under everything that can happen: both sides equal, nothing
     sim_counts all;
     unsigned broken = 0;
     for (auto seed = first; seed < first + count && broken < 10; ++seed) {
-        replica_sim one{seed};
+        replica_sim one{seed, mutation::none, variable("KEDGE_SIM_TRACE", 0) != 0};
         auto const why = one.run();
         add(all, one.counts);
         if (!why.empty()) {
-            std::cerr << "seed " << seed << ": " << why << "\n  again: KEDGE_SIM_SEED=" << seed << '\n';
+            std::cerr << "seed " << seed << ": " << why << "\n  again: KEDGE_SIM_SEED=" << seed << " KEDGE_SIM_TRACE=1\n";
             ++broken;
         }
     }

@@ -1,12 +1,14 @@
 #include "tests/migration/replica_world.hpp"
 
 #include <algorithm>
+#include <iostream>
 #include <utility>
 
 #include <nlohmann/json.hpp>
 
 #include "migration/identity.hpp"
 #include "router/core/digest.hpp"
+#include "tests/migration/replica_trace.hpp"
 
 namespace kedge::migration::test {
 
@@ -71,8 +73,18 @@ void replica_world::start()
     });
 }
 
+template <class What>
+void replica_world::trace(What const& what)
+{
+    if (!tracing)
+        return;
+    if (auto line = line_of(what); !line.empty())
+        std::cerr << bus.now_ms() % 1'000'000 << ' ' << line << '\n';
+}
+
 void replica_world::heard(backend_event::any&& e)
 {
+    trace(e);
     effects out;
     if (auto* const up = std::get_if<backend_event::link_up>(&e)) {
         replica->link_up(*up, now(), out);
@@ -90,7 +102,10 @@ void replica_world::heard(backend_event::any&& e)
 void replica_world::apply(effects&& out)
 {
     std::ranges::move(out.reached, std::back_inserter(reached));
+    for (auto const& command : out.backend)
+        trace(command);
     for (auto& request : out.store) {
+        trace(request);
         spoil(request);
         to_store_.push_back(std::move(request));
     }
@@ -140,6 +155,7 @@ token replica_world::append(std::string const& sender, std::string const& subjec
     what.digest = what.named && !how.id.empty() ? digest_of(*what.message) : 0;
     auto const request = what.request;
     if (side == authority::sqlite) {
+        trace(store_request::any{what});
         to_store_.push_back(std::move(what));
     } else {
         effects out;
@@ -229,6 +245,7 @@ bool replica_world::store_event_step()
     auto const events = std::move(from_store_.front());
     from_store_.pop_front();
     for (auto const& event : events) {
+        trace(event);
         effects out;
         if (auto const* const e = std::get_if<store_event::rows_arrived>(&event)) {
             replica->committed(e->rows, now(), out);
@@ -242,6 +259,8 @@ bool replica_world::store_event_step()
             put_ = token::none;
             if (on_put)
                 on_put();
+        } else if (auto const* const e = std::get_if<store_event::failed>(&event); e != nullptr && e->request == put_) {
+            put();
         } else {
             replica->on_store(event, now(), out);
         }

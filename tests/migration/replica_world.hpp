@@ -61,6 +61,8 @@ public:
     std::uint64_t reordered_before = 0;  ///< of the lives that are over
     std::uint64_t rewinds_before = 0;
 
+    bool tracing = false;         ///< to standard error
+
     static constexpr char const* name = "CHAT";
 
     // -- what happens
@@ -93,6 +95,8 @@ private:
     void heard(backend_event::any&&);
     void spoil(store_request::any&);
     void spoil(store_event::any&);
+    template <class What>
+    void trace(What const&);
 
     mutation mutation_;
     std::unique_ptr<number_source> numbers_;
