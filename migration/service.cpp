@@ -1,6 +1,7 @@
 #include "migration/service.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <condition_variable>
 #include <csignal>
 #include <cstdlib>
@@ -32,6 +33,8 @@ namespace {
 
 constexpr std::uint64_t picture_every_ms = 1'000;
 constexpr std::size_t plans_max = 16;
+constexpr unsigned turns_a_ms = 4;
+constexpr std::chrono::microseconds gather_time{100};
 
 /// Kills the process at a labelled point, for tests: KEDGE_FAULT_POINT=LABEL, or LABEL#N for the Nth time.
 class fault_point {
@@ -535,6 +538,17 @@ struct service::impl {
         return first;
     }
 
+    /// Messages and their acknowledgements come one at a time: at a high rate each would cost a wake-up, here and where it is sent on.
+    void gather(instant now)
+    {
+        if (std::exchange(turns_of_ms, now.steady_ms) != now.steady_ms)
+            turns = 0;
+        if (++turns > turns_a_ms)
+            std::this_thread::sleep_for(gather_time);
+    }
+    std::uint64_t turns_of_ms = 0;
+    unsigned turns = 0;
+
     void run()
     {
         for (;;) {
@@ -573,6 +587,7 @@ struct service::impl {
                 return;
             }
             carry_out();
+            gather(now);
         }
     }
 

@@ -54,7 +54,7 @@ void mirrored_server::wait_until(std::string_view what, std::function<bool(nlohm
             return;
         if (clock::now() > end)
             throw std::runtime_error{"not " + std::string{what} + " in time: " + now.dump()};
-        std::this_thread::sleep_for(5ms);
+        std::this_thread::sleep_for(100ms);
     }
 }
 
@@ -88,7 +88,7 @@ void mirrored_server::wait_until_placed(std::uint64_t rows, std::chrono::seconds
         } else if (clock::now() - moved > limit) {
             throw std::runtime_error{"the mirror stands still: " + now.dump()};
         }
-        std::this_thread::sleep_for(10ms);
+        std::this_thread::sleep_for(100ms);  // a command costs the server a millisecond
     }
 }
 

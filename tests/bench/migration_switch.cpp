@@ -45,6 +45,8 @@ struct operator_work {
 private:
     static double change(mirrored_server& server, std::string const& word)
     {
+        if (auto const now = server.status(); now.at("diff").is_null() || !now.at("diff").at("clean").get<bool>())
+            server.command("migrate diff BENCH --tail 100000");
         server.wait_until("ready", [](nlohmann::json const& s) { return s.at("ready").get<bool>(); }, 60s);
         auto const said = server.command("migrate " + word + " BENCH");
         std::this_thread::sleep_for(200ms);  // some traffic under the new authority
