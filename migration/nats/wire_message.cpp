@@ -1,5 +1,6 @@
 #include "migration/nats/wire_message.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <functional>
@@ -10,8 +11,21 @@
 
 namespace kedge::migration {
 
+namespace {
+
+/// libnats writes subjects and names as they are: a space or a line's end in one would be the protocol's.
+bool fits_in_line(std::string_view text)
+{
+    return !text.empty() && std::none_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) <= ' ' || c == 0x7f; });
+}
+
+}  // namespace
+
 nats_message_handle to_nats(bus_message const& what, char const* reply)
 {
+    if (!fits_in_line(what.subject) || (reply != nullptr && !fits_in_line(reply))) return nullptr;
+    for (auto const& [name, value] : what.headers)
+        if (!fits_in_line(name) || name.find(':') != name.npos || value.find('\0') != value.npos) return nullptr;
     if (what.body.size() > static_cast<std::size_t>(std::numeric_limits<int>::max())) return nullptr;
     natsMsg* made = nullptr;
     if (natsMsg_Create(&made, what.subject.c_str(), reply, what.body.data(), static_cast<int>(what.body.size())) != NATS_OK) return nullptr;

@@ -6,7 +6,7 @@
 
 namespace kedge::migration {
 
-/// Null if libnats does not take it (no subject). Header values lose line breaks and outer spaces on the way.
+/// Null if NATS has no form for it: spaces or control characters in a subject or a header's name, a zero in a value. Header values lose line breaks and outer spaces on the way.
 nats_message_handle to_nats(bus_message const&, char const* reply);
 
 /// `place` and `time_ns` are not filled in.

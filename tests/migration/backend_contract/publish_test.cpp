@@ -117,6 +117,29 @@ KEDGE_BACKEND_CASE(not_sent_on_another_link, "what was meant for another link is
     CHECK(client.ask_for<jet_info>(backend_command::stream_info{{}, "CHAT"}).last == 0);
 }
 
+TEST_CASE("backend of nats-server: what would break NATS's lines is not sent", "[nats]")
+{
+    nats_world world;
+    bus_client client(world);
+    REQUIRE(client.until_linked());
+    client.ask_for<jet_info>(backend_command::create_stream{{}, test_stream()});
+    client.publish("chat.a b", "x");
+    client.publish("chat.a\r\nPUB chat.b 0\r\n", "x");
+    client.publish("", "x");
+    client.publish("chat.a", "x", {{"a: b\r\nc", "x"}});
+    client.publish("chat.a", "x", {{"", "x"}});
+    client.publish("chat.a", "x", {{"a", std::string("x\0y", 3)}});
+    client.publish("chat.a", "good", {{"a", "x\r\nb: y"}, {"c", " outer "}});
+    REQUIRE(client.until([&] { return client.count<refused>() == 6 && client.count<acked>() == 1; }));
+    for (auto const& each : client.all<refused>()) CHECK_FALSE(each.sent);
+    auto const got = client.ask_for<bus_message>(backend_command::get_message{{}, "CHAT", 1});
+    auto headers = got.headers;
+    std::sort(headers.begin(), headers.end());
+    REQUIRE(headers.size() == 2);
+    CHECK(headers[0].first == "a");
+    CHECK(headers[1] == std::pair<std::string, std::string>("c", "outer"));
+}
+
 KEDGE_BACKEND_CASE(kill_in_the_middle, "kill -9 in the middle: each ticket is answered once, and what was acknowledged is there")
 {
     bus_client client(world);
