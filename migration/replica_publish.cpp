@@ -193,7 +193,11 @@ void replica::impl::refused(entry& e, backend_event::refused const& no, instant 
         return;
     ++shown.refusals;
     shown.refused_why = no.why;
-    if (e.settled || (passes(no.code) && !is_full(no.code)))
+    if (e.settled) {
+        ++shown.reordered;  // given up before: when it is sent again it is behind what was accepted after it
+        return;
+    }
+    if (passes(no.code) && !is_full(no.code))
         return;
     if (is_for_good(no.code)) {
         lose(e.what, {error_code::too_large, "NATS refuses the message: " + no.why}, out);

@@ -75,6 +75,7 @@ public:
     // -- mishaps
     /// The next `times` publishes to the stream are refused so.
     void refuse_next(std::string const& stream, int code, std::string why, std::size_t times = 1);
+    void refuse_no_more(std::string const& stream) { refusals_.erase(stream); }
     /// The next `times` publishes of backends are stored, and not acknowledged.
     void lose_acks(std::size_t times) { lose_acks_ += times; }
     /// The next request (no publish) of a backend ends so.

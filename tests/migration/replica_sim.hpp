@@ -78,9 +78,9 @@ private:
     bool held_ = false;
     bool calm_ = false;
     bool disorder_ = false;                         ///< refused or late: order is not promised to the letter
-    bool disorder_uncounted_ = false;               ///< and a crash may have taken the count
     std::uint64_t late_since_ms_ = 0;
     std::uint64_t frozen_until_ms_ = 0;
+    std::uint64_t refusing_until_ms_ = 0;           ///< 0 = it is not
     change changing_ = change::none;
     std::uint64_t change_until_ms_ = 0;
     jet_place fence_ = 0;
