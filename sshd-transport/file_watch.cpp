@@ -13,15 +13,22 @@ namespace kedge {
 
 file_watch::file_watch(boost::asio::io_context& context, std::string const& directory, std::string name,
                        std::function<void()> changed)
-    : name_(std::move(name)), changed_(std::move(changed)), events_(context), timer_(context)
+    : name_(std::move(name)), path_(directory + "/" + name_), changed_(std::move(changed)), events_(context), timer_(context)
 {
     auto const fail = [] { throw boost::system::system_error(errno, boost::system::system_category(), "inotify"); };
     int const fd = ::inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     if (fd < 0) fail();
     events_.assign(fd);
-    auto const mask = IN_MODIFY | IN_ATTRIB | IN_CLOSE_WRITE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE;
+    // Not IN_MODIFY: the database stands in the same directory, and each of its writes would be an event.
+    auto const mask = IN_CREATE | IN_ATTRIB | IN_CLOSE_WRITE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE;
     if (::inotify_add_watch(fd, directory.c_str(), mask) < 0) fail();
+    follow_file();
     wait();
+}
+
+void file_watch::follow_file()
+{
+    file_ = ::inotify_add_watch(events_.native_handle(), path_.c_str(), IN_MODIFY);
 }
 
 void file_watch::wait()
@@ -46,8 +53,10 @@ void file_watch::take_events()
             at += sizeof event + event.len;
             // Lost events: it may have been ours.
             bool const lost = event.mask & IN_Q_OVERFLOW;
-            if (!lost && name_ != name) continue;
-            writing_ = event.mask & IN_MODIFY ? true : event.mask & IN_ATTRIB ? writing_ : false;
+            bool const written = event.wd == file_ && event.mask & IN_MODIFY;
+            if (!lost && !written && name_ != name) continue;
+            if (event.mask & (IN_CREATE | IN_MOVED_TO | IN_Q_OVERFLOW)) follow_file();
+            writing_ = written || event.mask & IN_CREATE ? true : event.mask & IN_ATTRIB ? writing_ : false;
             if (!pending_) since_ = std::chrono::steady_clock::now();
             pending_ = true;
             settle();

@@ -26,13 +26,16 @@ public:
 
 private:
     void wait();
+    void follow_file();
     void take_events();
     void settle();
 
     std::string const name_;
+    std::string const path_;
     std::function<void()> const changed_;
     boost::asio::posix::stream_descriptor events_;
     boost::asio::steady_timer timer_;
+    int file_ = -1;  ///< watch of the file itself, which says that it is being written; -1: there is none
     bool pending_ = false;
     bool writing_ = false;
     std::chrono::steady_clock::time_point since_;
