@@ -185,6 +185,7 @@ struct answered {
     token request{};
     std::variant<problem, std::monostate, jet_info, std::vector<jet_info>, bus_message, account_info, std::vector<bus_service>> what;
 };
+/// A header `Status` of `503` and no body: nobody listens to what was sent with this subject as its reply.
 struct plain {
     plain_id id{};
     bus_message what;

@@ -425,8 +425,11 @@ void bridge::replied(bus_message&& m, effects& fx)
         return;
     auto const which = asked->bridge;
     auto const to = asked->reply;
-    if (m.body.empty() && header_of(m, "Status") == "503")
-        return requests_.remove(*id);  // nobody in NATS: somebody here may answer all the same
+    if (m.body.empty() && header_of(m, "Status") == "503") {
+        if (to.starts_with(call_prefix))  // the core knows whether somebody here may answer all the same
+            say(op::reply{to, std::string{wire_word(error_code::no_responders)}, {}, message::make({})}, 0, fx);
+        return requests_.remove(*id);
+    }
     if (to.starts_with(call_prefix))
         requests_.remove(*id);
     std::string why;

@@ -1,5 +1,7 @@
 #include "sshd-transport/migration_log.hpp"
 
+#include <utility>
+
 #include "sshd-transport/log.hpp"
 
 namespace kedge {
@@ -20,8 +22,8 @@ void migration_log::show(migration_picture_ptr picture)
     auto const now = state == "up" ? "up to " + text_of(link, "url") + " (" + text_of(link, "server") + ", nats-server " + text_of(link, "version") + ")"
                                    : state + ": " + text_of(link, "why");
     if (now != link_) {
-        link_ = now;
-        if (state == "down")
+        bool const first = std::exchange(link_, now).empty();
+        if (state == "down" && !first)
             log_warning({}, "the link to NATS is {}", now);
         else
             log_info({}, "the link to NATS is {}", now);

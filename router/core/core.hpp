@@ -291,7 +291,11 @@ private:
     /// Why it was given to nobody; nothing if it is open.
     std::optional<failure> call_method(link&, op::call const&, open_call, actions&);
     std::optional<failure> call_subject(link&, message const&, open_call, instant, actions&);
-    void reply(link&, op::reply const&, actions&);
+    void reply(link&, op::reply const&, instant, actions&);
+    /// The open call by subject that is answered there; null = none.
+    open_call const* call_of(std::string_view reply_to) const;
+    /// A link of the server's own found nobody for the call that was given to such links alone.
+    void nobody_outside(std::string_view reply_to, instant, actions&);
     /// Whether the publish was a reply to a call by subject; then it is dealt with.
     bool reply_by_publish(link&, message const&, actions&);
     void answer_call(call_number, link& from, message const& reply, actions&);

@@ -96,7 +96,7 @@ void core::handle(link& l, op::any&& operation, std::size_t bytes, instant now, 
     } else if (auto* const c = std::get_if<op::call>(&operation)) {
         call(l, std::move(*c), now, out);
     } else if (auto const* const r = std::get_if<op::reply>(&operation)) {
-        reply(l, *r, out);
+        reply(l, *r, now, out);
     } else if (auto* const sv = std::get_if<op::serve>(&operation)) {
         serve(l, std::move(*sv), now, out);
     } else if (auto const* const us = std::get_if<op::unserve>(&operation)) {

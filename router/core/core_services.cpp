@@ -232,6 +232,8 @@ std::optional<failure> core::call_subject(link& l, message const& m, open_call c
     if (to.targets() == std::size_t{hears_itself})
         return failure{error_code::no_responders, "nobody subscribes to " + std::string{m.subject()}};
     c.secret = random();
+    if (to.groups.empty() && std::ranges::all_of(to.links, [](link const* t) { return t->internal; }))
+        c.outside = m.subject();
     auto const reply_to = reply_subject(begin(l, std::move(c)));
     msg_view view;
     view.subject = m.subject();
@@ -244,8 +246,36 @@ std::optional<failure> core::call_subject(link& l, message const& m, open_call c
     return std::nullopt;
 }
 
-void core::reply(link& l, op::reply const& what, actions& out)
+void core::nobody_outside(std::string_view reply_to, instant now, actions& out)
 {
+    auto const* const c = call_of(reply_to);
+    if (!c || c->outside.empty())
+        return;
+    auto const gone = *calls_.take(c->number);
+    auto const* const caller = find(gone.caller);
+    counts_.calls_unhandled.add_alone();
+    if (caller)
+        event("$sys.unhandled", {{"subject", gone.outside}, {"from", caller->sender->view()}}, now, out);
+    over(gone, failure{error_code::no_responders, "nobody subscribes to " + gone.outside}, out);
+}
+
+open_call const* core::call_of(std::string_view reply_to) const
+{
+    if (!reply_to.starts_with(reply_prefix))
+        return nullptr;
+    auto const name = reply_to.substr(reply_prefix.size());
+    auto const number = from_hex(name.substr(0, hex_digits));
+    auto const* const c = number && name.size() == 2 * hex_digits ? calls_.find(call_number{*number}) : nullptr;
+    return c && c->service.empty() && reply_to == reply_subject(*c) ? c : nullptr;
+}
+
+void core::reply(link& l, op::reply const& what, instant now, actions& out)
+{
+    if (l.internal) {  // it serves nothing: what it was given was a message
+        if (what.error_code == wire_word(error_code::no_responders))
+            nobody_outside(what.call, now, out);
+        return;
+    }
     auto const number = from_hex(what.call);
     auto const* const c = number ? calls_.find(call_number{*number}) : nullptr;
     if (!c || c->service.empty() || c->at != l.id) {
@@ -279,10 +309,7 @@ bool core::reply_by_publish(link& l, message const& m, actions& out)
     if (!m.subject().starts_with(reply_prefix))
         return false;
     // Whoever was told the subject may answer: no rule need give it. Nobody else ever gets what is published there.
-    auto const name = m.subject().substr(reply_prefix.size());
-    auto const number = from_hex(name.substr(0, hex_digits));
-    auto const* const c = number && name.size() == 2 * hex_digits ? calls_.find(call_number{*number}) : nullptr;
-    if (c && c->service.empty() && m.subject() == reply_subject(*c))
+    if (auto const* const c = call_of(m.subject()))
         answer_call(c->number, l, m, out);
     else
         counts_.replies_dropped.add_alone();

@@ -130,6 +130,7 @@ struct open_call {
     std::uint64_t instance = 0;  ///< the link may have served anew since
     // By subject:
     std::uint64_t secret = 0;    ///< part of the reply subject
+    std::string outside;         ///< its subject, if none but links of the server's own were given it: they can say that nobody answers
 };
 
 /// Every way out of the table gives the call back once: so it is answered once.

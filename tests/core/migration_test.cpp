@@ -419,6 +419,32 @@ TEST_CASE("internal links: the sender is the user alone, nobody sees them, and t
         CHECK(h.ask(inside, call("3", "live.q")) == lines{"error 3 no_responders"});
         CHECK(h.heard(op).empty());  // outside somebody may have answered
     }
+    SECTION("it can say that nobody answers a call that was given to it alone")
+    {
+        auto const bob = h.join("bob");
+        auto const op = h.join("root", {}, "operator");
+        h.say(op, R"({"op":"sub","subject":"$sys.unhandled"})");
+        auto const call = R"({"op":"call","id":"1","subject":"live.q","data":"?"})";
+        auto const nobody = [&](std::string const& reply_to) {
+            h.say(inside, R"({"op":"reply","call":")" + reply_to + R"(","error":{"code":"no_responders","message":"nobody"}})");
+        };
+        h.say(bob, call);
+        nobody(h.last<notice::msg>(inside).reply_to);  // ann was given it too, and may answer
+        CHECK(h.heard(bob).empty());
+        h.pass(5000);
+        CHECK(h.heard(bob) == lines{"error 1 timeout"});
+        h.close(ann);
+        h.say(bob, call);
+        auto const reply_to = h.last<notice::msg>(inside).reply_to;
+        for (auto const* const wrong : {"_call.", "_call.00", "live.q", "x"})
+            nobody(wrong);
+        CHECK(h.heard(bob).empty());
+        nobody(reply_to);
+        CHECK(h.heard(bob) == lines{"error 1 no_responders"});
+        CHECK(nlohmann::json::parse(h.last<notice::msg>(op).body)["subject"] == "live.q");
+        nobody(reply_to);
+        CHECK(h.heard(bob).empty());
+    }
     SECTION("a drain ends it like others")
     {
         h.drain();
