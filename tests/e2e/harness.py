@@ -147,6 +147,11 @@ class Server:
         self._stdout = []
         threading.Thread(target=self._read_stdout, args=(self.process.stdout, self._ready, self._stdout), daemon=True).start()
 
+    def start_until_ready_or_end(self):
+        """For one that may kill itself before it is ready."""
+        self.launch()
+        self._ready.wait(TIMEOUT)
+
     def await_ready(self):
         self._ready.wait(TIMEOUT)
         if not self.port or self.process.poll() is not None or not self._ready.is_set():

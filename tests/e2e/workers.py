@@ -198,19 +198,19 @@ class ByNumber(SshPublisher):
     def header(self, number):
         return {"op": "pub", "n": number, "subject": self.subject(number)}
 
-    def cover(self, number):
+    def cover(self, number, by):
         if number < self.record.covered:
-            raise AssertionError(f"{self.name_}: covered up to {number} after {self.record.covered}")
+            raise AssertionError(f"{self.name_}: {by} covers up to {number}, after {self.record.covered} was covered; life {self.life}")
         self.record.covered = number
         while self.unanswered and next(iter(self.unanswered)) <= number:
             self.forget(next(iter(self.unanswered)))
 
     def greeted(self, welcome):
-        self.cover(welcome["last"].get(self.stream, 0))
+        self.cover(welcome["last"].get(self.stream, 0), "`last`")
 
     def answered(self, notice):
         if notice.op == "stored":
-            self.cover(notice["n"])
+            self.cover(notice["n"], f"`stored` {dict(notice)}")
             self.record.answers.append((notice["n"], notice["seq"]))
 
 

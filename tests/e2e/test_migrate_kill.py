@@ -1,0 +1,176 @@
+"""kedged is killed at each labelled point of the migration (I7): it comes back in a legal state without an operator, nothing is
+lost or doubled, and the command that was under way can be given again."""
+
+import unittest
+
+from harness import eventually
+from links import LinkClosed
+from migrating import STREAM, TOKEN, Migrating, Refused
+from workers import LINE_CUT
+
+# label, state before, the command, states in which it may be found afterwards, the state that the command leads to. What follows a
+# label is on its way to the database already; so two states are legal after some.
+POINTS = (
+    ("start.intent", "LEGACY", ("start", "--from", "first"), ("LEGACY", "MIRRORING"), "MIRRORING"),
+    ("start.created", "LEGACY", ("start", "--from", "first"), ("LEGACY", "MIRRORING"), "MIRRORING"),
+    ("start.committed", "LEGACY", ("start", "--from", "first"), ("MIRRORING",), "MIRRORING"),
+    ("switch.intent", "MIRRORING", ("switch",), ("MIRRORING",), "NATS"),
+    ("switch.held", "MIRRORING", ("switch",), ("MIRRORING",), "NATS"),
+    ("switch.fenced", "MIRRORING", ("switch",), ("MIRRORING", "NATS"), "NATS"),
+    ("switch.committed", "MIRRORING", ("switch",), ("NATS",), "NATS"),
+    ("switch.released", "MIRRORING", ("switch",), ("NATS",), "NATS"),
+    ("reverse.intent", "NATS", ("reverse",), ("NATS",), "MIRRORING"),
+    ("reverse.held", "NATS", ("reverse",), ("NATS",), "MIRRORING"),
+    ("reverse.fenced", "NATS", ("reverse",), ("NATS", "MIRRORING"), "MIRRORING"),
+    ("reverse.committed", "NATS", ("reverse",), ("MIRRORING",), "MIRRORING"),
+    ("reverse.released", "NATS", ("reverse",), ("MIRRORING",), "MIRRORING"),
+    ("complete.intent", "NATS", ("complete", "--yes"), ("NATS", "COMPLETE"), "COMPLETE"),
+    ("complete.committed", "NATS", ("complete", "--yes"), ("COMPLETE",), "COMPLETE"),
+    ("cancel.intent", "MIRRORING", ("cancel",), ("MIRRORING", "LEGACY"), "LEGACY"),
+    ("cancel.committed", "MIRRORING", ("cancel",), ("LEGACY",), "LEGACY"),
+)
+
+
+class AtPoint(Migrating):
+    def restart_with(self, label):
+        self.server.stop()
+        self.server.fault_point = label
+        self.server.start_until_ready_or_end()
+
+    def await_end(self, label):
+        eventually(lambda: self.server.process.poll() is not None, f"it kills itself at {label}")
+        self.assertEqual(self.server.process.returncode, -9)
+        self.server.kill()
+        self.server.fault_point = None
+        self.server.start()
+
+    def go_on(self, first):
+        """Both homes publish, and both sides are equal again."""
+        self.publish(self.link("alice", "desk"), 10, first=first)
+        self.publish_native(10, first=first)
+        self.level()
+        self.assert_same_sides()
+
+
+class Kill(AtPoint):
+    def at(self, label, before, command, after, goal):
+        self.bring_to(before)
+        answers = self.publish(self.link("alice", "desk"), 20)
+        self.assertTrue(all(answer.op == "ok" for answer in answers))
+        if before != "LEGACY":
+            self.publish_native(20)
+            self.level()
+            if command[0] == "switch":
+                self.make_ready()
+        self.restart_with(label)
+        if before != "LEGACY":
+            self.level()
+            if command[0] == "switch":
+                self.make_ready()
+        link = self.link("alice", "desk")
+        for number in range(21, 31):  # on their way while it happens
+            link.send("pub", f"ssh {number}", id=f"p{number}", subject=TOKEN + ".ssh")
+        try:
+            self.migrate(command[0], STREAM, *command[1:])
+        except (Refused, *LINE_CUT):
+            pass  # unless its answer was faster than its end
+        self.await_end(label)
+        s = self.await_status(lambda s: s["state"] in after, f"one of {after}")
+        self.assertIsNone(s["broken"])
+        link = self.link("alice", "desk")
+        self.assertTrue(all(answer.op == "ok" for answer in self.publish(link, 30)))  # again, with the same ids
+        if s["state"] != "LEGACY":
+            self.level()
+        # The command again: it goes on to its goal, or is there already and refuses or says so.
+        if command[0] == "switch" and self.state() == "MIRRORING":
+            self.make_ready()
+        status, value, error = self.run_migrate("migrate", command[0], STREAM, *command[1:])
+        if s["state"] != goal:
+            self.assertEqual(status, 0, (value, error))
+        self.assertEqual(self.state(), goal)
+        if goal == "LEGACY":
+            self.publish(self.link("alice", "desk"), 10, first=31)
+            self.start()
+        else:
+            self.go_on(31)
+        rows = [row.body.decode() for row in self.rows()]
+        self.assertEqual([row for row in rows if row.startswith("ssh")], [f"ssh {n}" for n in range(1, 41)])
+        self.assertEqual(len(rows), len(set(rows)))
+
+
+def _add(label, *rest):
+    def test(self):
+        self.at(label, *rest)
+    test.__doc__ = f"kill -9 at {label}"
+    setattr(Kill, "test_" + label.replace(".", "_"), test)
+
+
+for point in POINTS:
+    _add(*point)
+
+
+class Traffic(AtPoint):
+    """The points that traffic passes, in both authorities, the first time and later."""
+
+    def traffic(self, label, state):
+        self.bring_to(state)
+        for count, times in enumerate(("", "#3", "#10")):
+            with self.subTest(times=times):
+                self.restart_with(label + times)
+                first = 1 + count * 200
+                number = first
+                try:
+                    link = self.link("alice", "desk")
+                    while number < first + 100:
+                        link.send("pub", f"ssh {number}", id=f"p{number}", subject=TOKEN + ".ssh")
+                        number += 1
+                        if number % 5 == 0:
+                            link.ping()
+                            self.publish_native(1, first=number, subject=TOKEN + ".other")
+                    link.answer(f"p{number - 1}")
+                    self.level(timeout=5)
+                except (LinkClosed, *LINE_CUT, AssertionError, TimeoutError, Refused):
+                    pass
+                self.await_end(label)
+                self.publish(self.link("alice", "desk"), 100, first=first)
+                self.level()
+                self.assert_same_sides()
+                bodies = [row.body.decode() for row in self.rows()]
+                self.assertEqual([b for b in bodies if b.startswith("ssh") and first <= int(b.split()[1])],
+                                 [f"ssh {n}" for n in range(first, first + 100)])
+                self.assertEqual(len(bodies), len(set(bodies)))
+
+    def rewound(self, label, state):
+        """JetStream comes back older; kedged dies while it takes that into account."""
+        self.bring_to(state)
+        self.publish(self.link("alice", "desk"), 20)
+        self.level()
+        older = self.nats.copy()
+        self.publish(self.link("alice", "desk"), 30, first=21)
+        self.publish_native(10)
+        self.level()
+        self.restart_with(label)
+        self.level()
+        self.nats.put_back(older)
+        self.publish_native(10, first=11)
+        self.await_end(label)
+        self.level()
+        self.assert_same_sides()
+        self.assert_bodies("ssh", range(1, 51))
+        bodies = [row.body.decode() for row in self.rows()]
+        self.assertEqual([b for b in bodies if b.startswith("native")], [f"native {n}" for n in range(1, 21)])
+        self.assertGreaterEqual(self.status()["counters"]["generation"], 1)
+
+
+for label in ("pump.sent", "import.asked", "import.stored"):
+    for state in ("MIRRORING", "NATS"):
+        setattr(Traffic, f"test_{label.replace('.', '_')}_in_{state}",
+                lambda self, label=label, state=state: self.traffic(label, state))
+for label in ("takeback.asked", "takeback.done"):
+    for state in ("MIRRORING", "NATS"):
+        setattr(Traffic, f"test_{label.replace('.', '_')}_in_{state}",
+                lambda self, label=label, state=state: self.rewound(label, state))
+
+
+if __name__ == "__main__":
+    unittest.main()
