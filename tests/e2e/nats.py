@@ -163,17 +163,20 @@ class Connection:
         try:
             self._parse()
             while True:
-                data = self._socket.recv(262144)
+                try:
+                    data = self._socket.recv(262144)
+                except socket.timeout:  # it is for writing; a quiet connection is none
+                    continue
                 if not data:
                     break
                 self._held += data
                 self._parse()
-        except socket.timeout:
-            why = "read timed out"
         except (OSError, ValueError) as error:
             why = str(error)
         finally:
             self._end(why)
+            # Here only: a descriptor that is closed under its reader may be another connection's by the time it reads.
+            self._socket.close()
 
     def _parse(self):
         held, start = self._held, 0
@@ -230,7 +233,6 @@ class Connection:
             subscriptions = list(self._subscriptions.values())
             waiting, self._waiting = list(self._waiting.values()), {}
             pongs, self._pongs = list(self._pongs), collections.deque()
-        self._socket.close()
         for pong in pongs:
             pong.set()
         for callback in waiting:
