@@ -51,6 +51,7 @@ struct ssh_connection::impl {
     bool timed_out = false;
 
     // In the order of their making; given back in the reverse.
+    lent_descriptor descriptor;
     session_ptr session;
     event_ptr event;
     ssh_channel channel = nullptr;
@@ -128,6 +129,7 @@ struct ssh_connection::impl {
         int const fd = ::fcntl(socket.native_handle(), F_DUPFD_CLOEXEC, 0);
         if (fd < 0)
             fail(trouble::unreachable, "no more files may be opened");
+        descriptor.lend(fd);
         session = make_session(fd, to, login);
     }
 
@@ -405,6 +407,7 @@ struct ssh_connection::impl {
         if (ssh_is_connected(session.get()) != 0)
             ssh_disconnect(session.get());
         session.reset();
+        descriptor.close();
     }
 };
 

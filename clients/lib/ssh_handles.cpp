@@ -1,8 +1,10 @@
 #include "clients/lib/ssh_handles.hpp"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <new>
+#include <utility>
 
 namespace kedge::client_lib {
 namespace {
@@ -32,13 +34,29 @@ std::string host_entry(ssh_address const& a)
 
 }  // namespace
 
+void lent_descriptor::lend(int fd) noexcept
+{
+    close();
+    struct stat facts {};
+    if (::fstat(fd, &facts) != 0)
+        return;
+    fd_ = fd;
+    inode_ = facts.st_ino;
+}
+
+void lent_descriptor::close() noexcept
+{
+    struct stat facts {};
+    int const fd = std::exchange(fd_, -1);
+    if (fd >= 0 && ::fstat(fd, &facts) == 0 && S_ISSOCK(facts.st_mode) && facts.st_ino == inode_)
+        ::close(fd);
+}
+
 session_ptr make_session(int fd, ssh_address const& to, ssh_login const& login)
 {
     session_ptr s{ssh_new()};
-    if (!s) {
-        ::close(fd);
+    if (!s)
         throw std::bad_alloc{};
-    }
     ssh_set_blocking(s.get(), 0);
     int const port = to.port;
     bool const no = false;
