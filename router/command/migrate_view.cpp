@@ -82,12 +82,13 @@ std::string counters_text(nlohmann::json const& counters)
     constexpr std::array names{std::pair{"copied", " copied"},         std::pair{"imported", " imported"},
                                std::pair{"own_publishes", " ordered"}, std::pair{"refusals", " refused"},
                                std::pair{"duplicates", " duplicates"}, std::pair{"reordered", " late"},
-                               std::pair{"parked", " set aside"},      std::pair{"taken_back", " taken back"},
-                               std::pair{"generation", " times JetStream went back"}};
+                               std::pair{"parked", " set aside"},      std::pair{"taken_back", " taken back"}};
     std::string out;
     for (auto const& [name, said] : names)
         if (number_of(counters, name) > 0)
             out += (out.empty() ? "" : ", ") + number_text(counters, name) + said;
+    if (auto const times = number_of(counters, "generation"); times > 0)
+        out += (out.empty() ? "" : ", ") + std::string{"JetStream went back "} + (times == 1 ? "once" : short_number(times) + " times");
     return out;
 }
 

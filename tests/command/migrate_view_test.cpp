@@ -200,7 +200,7 @@ TEST_CASE("what a line of a status says")
         {"diff", R"({"running":false,"clean":true,"at_ms":1795248000000})", "diff        2026-11-21 08:00:00: clean\n"},
         {"diff", R"({"running":false,"clean":false,"at_ms":1795248000000})", "did not come to its end"},
         {"hold", R"({"messages":1,"bytes":10,"left_ms":250,"waits_for":""})", "1 publish waits (10 B), for 250ms more at most\n"},
-        {"counters", R"({"taken_back":4,"generation":1,"reordered":2})", "counted     2 late, 4 taken back, 1 times JetStream went back\n"},
+        {"counters", R"({"taken_back":4,"generation":1,"reordered":2})", "counted     2 late, 4 taken back, JetStream went back once\n"},
     };
     for (auto const& r : rows) {
         auto const text = with(r.key, r.value);
