@@ -92,9 +92,9 @@ struct nats_backend::impl {
         send_off();
     }
 
-    void publish(std::vector<backend_command::publish> all)
+    void publish(std::vector<backend_command::publish> const& all)
     {
-        if (auto const link = out->standing()) return link->publish(std::move(all));
+        if (auto const link = out->standing()) return link->publish(all);
         std::lock_guard const lock(out->mutex);
         for (auto const& each : all) out->tell(backend_event::refused{each.ticket, each.connection, false, false, 0, "no link to NATS"});
     }
@@ -136,7 +136,13 @@ struct nats_backend::impl {
         made.pattern = what.pattern;
         subscribe(what.id, made, out->standing());
     }
-    void carry_out(backend_command::unsubscribe& what) { plains.erase(what.id); }
+    void carry_out(backend_command::unsubscribe& what)
+    {
+        auto const at = plains.find(what.id);
+        if (at == plains.end()) return;
+        if (auto const link = out->standing(); link && link->number() == at->second.connection) link->keep(std::move(at->second.subscription));
+        plains.erase(at);
+    }
     void carry_out(backend_command::send& what)
     {
         if (auto const link = out->standing()) link->send(what.what);

@@ -107,7 +107,8 @@ reader::next_step reader::read_on(std::shared_ptr<session> const& link)
     auto const inbox = new_inbox();
     natsSubscription* made = nullptr;
     if (natsConnection_SubscribeSync(&made, link->connection(), inbox.c_str()) != NATS_OK) return next_step::wait;
-    nats_subscription_handle const subscription(made);
+    auto const retire = [&](natsSubscription* ended) { link->retire(nats_subscription_handle(ended)); };
+    std::unique_ptr<natsSubscription, decltype(retire)> const subscription(made, retire);
     // What flow control lets the server send ahead is 32 MiB; the rest is for what this does not count.
     constexpr int bytes_max = 64 * 1024 * 1024;
     natsSubscription_SetPendingLimits(made, -1, bytes_max);

@@ -110,36 +110,34 @@ void session::close_connection()
 
 // -- publishes
 
-backend_event::refused session::not_sent(std::uint64_t ticket, std::string why) const
+void session::publish(std::span<backend_command::publish const> all)
 {
-    return {ticket, number_, false, false, 0, std::move(why)};
+    // By the slice: acknowledgements of the first come while the last are still being sent, and want the same lock.
+    constexpr std::size_t slice = 64;
+    for (; !all.empty(); all = all.subspan(std::min(slice, all.size()))) publish_slice(all.first(std::min(slice, all.size())));
 }
 
-void session::publish(std::vector<backend_command::publish> all)
+void session::publish_slice(std::span<backend_command::publish const> all)
 {
-    std::size_t count = 0;
     {
         std::lock_guard const lock(outlet_->mutex);
         auto const until = clock::now() + answer_;
-        for (auto& each : all) {
+        for (auto const& each : all) {
             if (ended_ || each.connection != number_) {
-                auto no = not_sent(each.ticket, "the link to NATS has changed");
-                no.connection = each.connection;
-                outlet_->tell(std::move(no));
+                outlet_->tell(backend_event::refused{each.ticket, each.connection, false, false, 0, "the link to NATS has changed"});
                 continue;
             }
             tickets_.insert(each.ticket);
             ticket_ends_.emplace_back(until, each.ticket);
-            if (&all[count] != &each) all[count] = std::move(each);
-            ++count;
         }
+        if (ended_) return;
     }
     auto const take_back = [&](std::uint64_t ticket, std::string why) {
         std::lock_guard const lock(outlet_->mutex);
-        if (tickets_.erase(ticket) != 0) outlet_->tell(not_sent(ticket, std::move(why)));
+        if (tickets_.erase(ticket) != 0) outlet_->tell(backend_event::refused{ticket, number_, false, false, 0, std::move(why)});
     };
-    for (std::size_t i = 0; i < count; ++i) {
-        auto const& each = all[i];
+    for (auto const& each : all) {
+        if (each.connection != number_) continue;
         auto const message = to_nats(each.what, (inbox_ + "p" + std::to_string(each.ticket)).c_str());
         if (!message) {
             take_back(each.ticket, "NATS has no form for this message");
@@ -153,7 +151,8 @@ void session::publish(std::vector<backend_command::publish> all)
             continue;
         }
         // This one may have gone out in part; what is behind it did not.
-        for (auto rest = i + 1; rest < count; ++rest) take_back(all[rest].ticket, why);
+        for (auto const& rest : all.subspan(static_cast<std::size_t>(&each - all.data()) + 1))
+            if (rest.connection == number_) take_back(rest.ticket, why);
         end(s == NATS_TIMEOUT ? "the server takes nothing any more" : why);
         close_connection();
         return;
@@ -251,6 +250,21 @@ session::clock::time_point session::expire(clock::time_point now)
 }
 
 // -- plain messages
+
+void session::retire(nats_subscription_handle what)
+{
+    natsSubscription_Unsubscribe(what.get());
+    // The thread that hands messages out also takes this answer: then it is behind all of them.
+    if (natsConnection_FlushTimeout(connection_.get(), answer_.count()) != NATS_OK) keep(std::move(what));
+}
+
+void session::keep(nats_subscription_handle what)
+{
+    if (!what) return;
+    natsSubscription_Unsubscribe(what.get());
+    std::lock_guard const lock(outlet_->mutex);
+    ended_subscriptions_.push_back(std::move(what));
+}
 
 nats_subscription_handle session::subscribe(plain_id id, std::string const& pattern, std::uint64_t bytes_max)
 {

@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -43,7 +44,7 @@ public:
     std::string why_not_begun();
 
     /// Sends each, in order, or says why not. May block as long as libnats's write deadline.
-    void publish(std::vector<backend_command::publish>);
+    void publish(std::span<backend_command::publish const>);
     /// A message that nobody answers.
     void send(bus_message const&);
 
@@ -57,6 +58,13 @@ public:
     /// Plain messages of a pattern; ends with the handle. Null if libnats refuses.
     nats_subscription_handle subscribe(plain_id, std::string const& pattern, std::uint64_t bytes_max);
 
+    /// Ends a subscription to which messages may be on their way: libnats before 3.7 (its issue 637) looks one up and uses it without
+    /// holding it. It is freed when the server has answered what was sent after its end, or with the connection. May block for the
+    /// time of an answer.
+    void retire(nats_subscription_handle);
+    /// The same without a wait: freed with the connection.
+    void keep(nats_subscription_handle);
+
     /// Answers what has waited too long. When it is to be called again; nothing open: `max`.
     clock::time_point expire(clock::time_point now);
 
@@ -69,19 +77,21 @@ private:
     static void on_error(natsConnection*, natsSubscription*, natsStatus, void*) noexcept;
 
     bool listen();
+    void publish_slice(std::span<backend_command::publish const>);
     void acknowledged(std::uint64_t ticket, natsMsg*);
     void replied(std::uint64_t id, natsMsg*);
     void refused(std::string const& text);
     void fail_request(std::uint64_t id, backend_event::problem);
-    backend_event::refused not_sent(std::uint64_t ticket, std::string why) const;
 
     std::shared_ptr<outlet> const outlet_;
     std::uint64_t const number_;
     std::chrono::milliseconds const answer_;
     std::unique_ptr<nkey> key_;
     std::string inbox_;  ///< with the dot at its end
-    nats_connection_handle connection_;
+    // Freed after the connection, whose thread may still use them.
     nats_subscription_handle replies_;
+    std::vector<nats_subscription_handle> ended_subscriptions_;  ///< guarded by the outlet's mutex
+    nats_connection_handle connection_;
 
     // Guarded by the outlet's mutex.
     struct request {
