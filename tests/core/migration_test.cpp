@@ -270,6 +270,8 @@ TEST_CASE("stream facts: state and authority, in lists, who and status")
     auto const& migration = status["migration"];
     CHECK(migration["states"] == nlohmann::json{{"NATS", 1}, {"LEGACY", 1}});
     CHECK(migration["link"]["state"] == "down");
+    REQUIRE(migration["streams"].size() == 1);
+    CHECK(migration["streams"][0]["authority"] == "nats");
     CHECK(migration["worst_lag"]["stream"] == "CHAT");
     CHECK(migration["worst_lag"]["messages"] == 7);
     auto const why = status["why"].dump();
