@@ -93,6 +93,7 @@ public:
     void rewind(std::string const& stream, jet_place to);            ///< stops, forgets what is above, starts
     /// What was sent on links that were cut meanwhile, and was neither handled nor lost then, arrives now.
     std::size_t land_late();
+    void lose_late() { late_.clear(); }
     std::size_t late() const noexcept { return late_.size(); }
 
     static constexpr std::uint64_t silence_ms = 3000;

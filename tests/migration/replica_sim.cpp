@@ -35,6 +35,9 @@ replica_sim::replica_sim(std::uint64_t seed, mutation what, bool tracing)
 {
     counts.seeds = 1;
     world_.tracing = tracing;
+    forgetful_ = random_.percent(25);
+    if (forgetful_)
+        world_.jet().config.duplicates_ms = 1;
     auto const writers = random_.between(1, 4);
     for (std::uint64_t i = 0; i < writers; ++i) {
         publisher p;
@@ -346,6 +349,8 @@ void replica_sim::change_acts()
 void replica_sim::act()
 {
     auto& bus = world_.bus;
+    if (forgetful_)
+        bus.lose_late();
     auto const late = bus.late() != 0 && bus.now_ms() > late_since_ms_ + late_ms_max;
     if (late)
         bus.land_late();
@@ -378,6 +383,8 @@ void replica_sim::calm_down()
     auto& bus = world_.bus;
     bus.freeze(false);
     bus.start();
+    if (forgetful_)
+        bus.lose_late();
     bus.land_late();
     bus.refuse_no_more(replica_world::name);
     world_.store->fail(memory_store::fault::none);

@@ -76,6 +76,9 @@ private:
     std::set<std::string> natives_at_risk_;         ///< were in what a rewind took
     std::uint64_t epoch_ = 1;
     bool held_ = false;
+    /// The server forgets message ids at once, and the network loses what it does not deliver: that nothing is sent twice
+    /// is then the replica's doing alone.
+    bool forgetful_ = false;
     bool calm_ = false;
     bool disorder_ = false;                         ///< refused or late: order is not promised to the letter
     std::uint64_t late_since_ms_ = 0;
