@@ -336,7 +336,7 @@ void mirror::publish(std::vector<store_request::append> batch, instant now, effe
     batch = context_.gates.admit(std::move(batch));
     if (batch.empty())
         return;
-    if (!replica_ || !replica_->running() || authority_in(journal_.phase) != authority::jetstream)
+    if (!replica_ || !replica_->running() || !context_.link.configured || authority_in(journal_.phase) != authority::jetstream)
         lose(batch, unavailable(), out);
     else
         replica_->publish(std::move(batch), now, out);

@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::uint64_t tail_compared = 10'000;  // places, before and after
 constexpr std::uint64_t compare_ms = 30'000;
+constexpr std::uint64_t calm_lag_ms = 50, calm_wait_ms = 5'000;
 
 }  // namespace
 
@@ -78,6 +79,9 @@ void mirror::change_compared(instant now, effects& out)
         return end("the diff of the last messages failed: " + diff_->failed());
     if (diff_ && !diff_->clean())
         return end("the last messages differ: 'kedge migrate diff " + name() + "' says where");
+    // The hold lasts as long as what is under way when it begins, and the diff was in the way of that: let it pass first.
+    if (lag_ms(now) > calm_lag_ms && now.steady_ms < job_->stage_ms + calm_wait_ms)
+        return;
     if (auto const why = not_ready(now, true); !why.empty())
         return end(why.front());
     change_intend(now, out);
@@ -128,8 +132,9 @@ void mirror::change_import(instant now, effects& out)
         return roll_back("more than " + bytes_text(context_.bounds.hold_bytes) + " of publishes had to be held", now, out);
     if (!linked())
         return roll_back("the link to NATS went down: " + context_.link.why, now, out);
-    bool const passed = facts.synchronous && (forward() ? facts.floor >= job_->fence_row : facts.checkpoint >= job_->fence_place)
-                        && facts.waiting_rows == 0;
+    // The last messages may have been deleted there: then the checkpoint does not get so far, but nothing is left to be read.
+    bool const read = facts.checkpoint >= job_->fence_place || (facts.unread == 0 && facts.jet_last >= job_->fence_place);
+    bool const passed = facts.synchronous && facts.waiting_rows == 0 && (forward() ? facts.floor >= job_->fence_row : read);
     if (!passed) {
         if (now.steady_ms >= job_->held_ms + job_->hold_ms)
             roll_back("not done within " + time_text(job_->hold_ms) + ": it waited for " + waits_for(), now, out);
