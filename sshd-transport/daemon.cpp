@@ -155,11 +155,10 @@ public:
     }
 
 private:
-    /// None without NATS, unless a stream that has a copy there must not be taken for one that has not.
+    /// Also without NATS: then it says what is missing, and no stream that has a copy there is taken for one that has not.
     std::unique_ptr<migration::service> make_migration(router_host& router)
     {
         auto const& stored = router.migration_contents();
-        if (config_.nats.servers.empty() && stored.mirrors.empty()) return nullptr;
         std::unique_ptr<migration::pubsub_backend> backend;
         if (!config_.nats.servers.empty()) backend = std::make_unique<migration::nats_backend>(config_.nats);
         auto made = std::make_unique<migration::service>(config_.nats, std::move(backend), config_.limits,
