@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import threading
 import unittest
 
 from harness import KEDGE, SSH, Case, Server, Test, eventually, key_of, make_key, public_key, scratch
@@ -207,25 +206,6 @@ class Everyday(Cli):
         reader.ok("consume", stream=name, consumer="c", start="first", window=1000)
         self.assertEqual(self.bodies(reader.msgs(600)), [str(n) for n in range(600)])
         self.assertEqual(reader.arrived(), [])
-
-    def test_reconnecting_keeps_no_descriptors(self):
-        """Each connection that was lost gives back what it had open."""
-        process = subprocess.Popen([KEDGE, "--home", self.server.home, "sub", "again.x"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                   stderr=subprocess.DEVNULL, env=self.server.environment())
-        self.addCleanup(process.stdout.close)
-        self.addCleanup(process.wait)
-        self.addCleanup(process.kill)
-        counts = []
-        for number in range(4):
-            if number:
-                self.server.kill()
-                self.server.start()
-            # Plain messages wait for nobody: until the first one comes, nobody was there.
-            heard = threading.Thread(target=process.stdout.readline)
-            heard.start()
-            eventually(lambda: self.server.kedge("pub", "again.x", "hello") and not heard.is_alive(), "it is subscribed")
-            counts.append(len(os.listdir(f"/proc/{process.pid}/fd")))
-        self.assertEqual(counts, counts[:1] * 4)
 
 
 class Operators(Cli):

@@ -6,7 +6,7 @@ import subprocess
 import threading
 import unittest
 
-from harness import KEDGE
+from harness import KEDGE, eventually
 from migrating import STREAM, TOKEN, Migrating
 from screen import Screen
 
@@ -104,6 +104,27 @@ class Way(Screens):
         self.assertIn("there is no link to NATS", text)
         self.assertIn("next: it goes on by itself", text.replace("\n      ", " "))
         self.assertIn("BAD", self.shown("migrate", "plan", STREAM, status=1))
+
+
+class Waits(Screens):
+    settings = "diff_messages_second = 100"
+
+    def test_waiting_keeps_no_descriptors(self):
+        """A command that asks again and again gives back what each connection had open, here and at the server."""
+        self.filled(1500)
+        self.start("--from", "first")
+        process = subprocess.Popen([KEDGE, "--home", self.server.home, "migrate", "diff", STREAM], stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=self.server.environment())
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        counts = []
+        begun = self.server.log(None).count("logged in")
+
+        def many():
+            counts.append(len(os.listdir(f"/proc/{process.pid}/fd")))
+            return self.server.log(None).count("logged in") > begun + 16
+        eventually(many, "it has asked many times")
+        self.assertLess(max(counts), 16, counts)
 
 
 class Looks(Screens):
