@@ -7,10 +7,12 @@
 #include <fstream>
 #include <stdexcept>
 #include <system_error>
-#include <thread>
 
 #include <fcntl.h>
+#include <poll.h>
+#include <sys/inotify.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -85,18 +87,30 @@ void nats_server::start()
 unsigned nats_server::wait_for_port()
 {
     auto const ports = directory_ / ("nats-server_" + std::to_string(pid_) + ".ports");
+    // Told by the kernel when a file of the directory was written, or when the server is at its end.
+    int const watch = ::inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    int const process = static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0));
+    ::inotify_add_watch(watch, directory_.c_str(), IN_CLOSE_WRITE | IN_MOVED_TO);
+    unsigned port = 0;
     auto const until = std::chrono::steady_clock::now() + std::chrono::seconds(30);
     while (std::chrono::steady_clock::now() < until) {
         if (auto const parsed = nlohmann::json::parse(file_text(ports), nullptr, false); parsed.is_object()) {
             auto const url = parsed.at("nats").at(0).get<std::string>();
-            return static_cast<unsigned>(std::stoul(url.substr(url.rfind(':') + 1)));
+            port = static_cast<unsigned>(std::stoul(url.substr(url.rfind(':') + 1)));
+            break;
         }
         if (::waitpid(pid_, nullptr, WNOHANG) == pid_) {
             pid_ = -1;
             break;
         }
-        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+        pollfd watched[2] = {{watch, POLLIN, 0}, {process, POLLIN, 0}};
+        ::poll(watched, 2, 1000);
+        char events[4096];
+        while (::read(watch, events, sizeof events) > 0) {}
     }
+    ::close(watch);
+    ::close(process);
+    if (port != 0) return port;
     kill();
     throw std::runtime_error("nats-server does not start: " + file_text(directory_ / "log"));
 }

@@ -1,7 +1,6 @@
 #include "tests/migration/backend_contract/world.hpp"
 
 #include <chrono>
-#include <thread>
 #include <utility>
 
 #include "migration/nats/nats_backend.hpp"
@@ -16,11 +15,12 @@ std::unique_ptr<pubsub_backend> memory_world::connect()
     return std::make_unique<memory_backend>(bus_);
 }
 
-void memory_world::go_on(pubsub_backend& backend)
+bool memory_world::go_on(pubsub_backend& backend)
 {
     auto& client = static_cast<memory_backend&>(backend);
     // Nothing to do: time is what is waited for.
     if (client.run(1000) == 0) bus_.advance(100);
+    return true;
 }
 
 void memory_world::put_back()
@@ -40,11 +40,6 @@ std::unique_ptr<pubsub_backend> nats_world::connect(settings set)
     return std::make_unique<nats_backend>(std::move(set));
 }
 
-void nats_world::go_on(pubsub_backend&)
-{
-    std::this_thread::sleep_for(1ms);  // between two looks at a condition with a deadline
-}
-
 bus_client::bus_client(bus_world& world) : bus_client(world, world.connect()) {}
 
 bus_client::bus_client(bus_world& world, std::unique_ptr<pubsub_backend> backend) : world_(world), backend_(std::move(backend))
@@ -62,6 +57,7 @@ bus_client::bus_client(bus_world& world, std::unique_ptr<pubsub_backend> backend
                 if (consume_) consumed = backend_command::consumed{batch->reader, batch->batch.size(), bytes};
             }
             events_.push_back(std::move(event));
+            changed_.notify_all();
         }
         if (consumed) submit(*consumed);
     });
@@ -117,7 +113,10 @@ bool bus_client::until(std::function<bool()> const& holds)
     auto const deadline = std::chrono::steady_clock::now() + 30s;
     while (!holds()) {
         if (std::chrono::steady_clock::now() > deadline) return false;
-        world_.go_on(*backend_);
+        if (world_.go_on(*backend_)) continue;
+        // The condition may be about another client too.
+        std::unique_lock lock(mutex_);
+        changed_.wait_for(lock, 2ms);
     }
     return true;
 }

@@ -1,6 +1,7 @@
 #pragma once
 /// What the contract of `pubsub_backend` is tested in: a server, in memory or real, and clients of it whose events are kept.
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
@@ -23,8 +24,8 @@ class bus_world {
 public:
     virtual ~bus_world() = default;
     virtual std::unique_ptr<pubsub_backend> connect() = 0;
-    /// Lets something happen: a step of each client, or a little time.
-    virtual void go_on(pubsub_backend&) = 0;
+    /// Lets something happen to the client. False: it happens by itself, on other threads.
+    virtual bool go_on(pubsub_backend&) = 0;
 
     virtual void kill() = 0;
     virtual void start() = 0;
@@ -38,7 +39,7 @@ class memory_world final : public bus_world {
 public:
     explicit memory_world(std::uint64_t seed = 1) : bus_(seed) {}
     std::unique_ptr<pubsub_backend> connect() override;
-    void go_on(pubsub_backend&) override;
+    bool go_on(pubsub_backend&) override;
     void kill() override { bus_.stop(); }
     void start() override { bus_.start(); }
     void freeze() override { bus_.freeze(true); }
@@ -58,7 +59,7 @@ public:
     /// With these settings; the server's address is added if they name none.
     std::unique_ptr<pubsub_backend> connect(settings);
     test::nats_server& server() noexcept { return server_; }
-    void go_on(pubsub_backend&) override;
+    bool go_on(pubsub_backend&) override { return false; }
     void kill() override { server_.kill(); }
     void start() override { server_.start(); }
     void freeze() override { server_.freeze(); }
@@ -126,6 +127,7 @@ private:
     bus_world& world_;
     std::unique_ptr<pubsub_backend> backend_;
     mutable std::mutex mutex_;
+    std::condition_variable changed_;
     std::vector<backend_event::any> events_;
     std::uint64_t linked_ = 0;
     std::size_t read_count_ = 0;
