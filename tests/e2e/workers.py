@@ -229,6 +229,8 @@ class SshConsumer(SshWorker):
 
     def work(self, link):
         life = f"{id(self)}-{self.life}"
+        if not self.shared:  # a link of before, whose end the server has not seen yet, goes
+            link.hello(self.name_)
         link.ok("consume", stream=self.stream, consumer=self.name_, start="first", window=100)
         asked = {}  # id of an ack -> what it covers
         unacknowledged = []
