@@ -16,7 +16,7 @@ nlohmann::json stored(std::uint64_t seq, std::uint64_t time_ms = 1000)
     return {{"stream", "S"}, {"seq", seq}, {"time_ms", time_ms}, {"subject", "a.b"}, {"from", "u/n"}, {"data", std::to_string(seq)}};
 }
 
-admin_result page(std::vector<nlohmann::json> messages, std::uint64_t next, bool end)
+admin_result page_of(std::vector<nlohmann::json> messages, std::uint64_t next, bool end)
 {
     return {0, {{"messages", messages}, {"next", next}, {"end", end}}, {}};
 }
@@ -50,11 +50,11 @@ TEST_CASE("export asks for page after page and prints each message as it came")
     REQUIRE(fx.calls.size() == 1);
     CHECK(fx.calls[0].name == "stream peek");
     CHECK(fx.calls[0].args == nlohmann::json{{"stream", "S"}, {"from", 2}, {"count", 1000}});
-    fx = c.admin(page({stored(2), stored(3)}, 1500, false));
+    fx = c.admin(page_of({stored(2), stored(3)}, 1500, false));
     CHECK(fx.out == stored(2).dump() + "\n" + stored(3).dump() + "\n");
     CHECK_FALSE(fx.exit_status);
     CHECK(fx.calls.at(0).args == nlohmann::json{{"stream", "S"}, {"from", 1500}, {"count", 601}});
-    fx = c.admin(page({stored(2100), stored(2101)}, 2102, false));
+    fx = c.admin(page_of({stored(2100), stored(2101)}, 2102, false));
     CHECK(fx.out == stored(2100).dump() + "\n");
     CHECK(fx.exit_status == 0);
 }
@@ -70,12 +70,12 @@ TEST_CASE("export ends at the end, and at an empty stream at once")
     row const rows[] = {
         {"empty", bounds(1, 0), std::nullopt, 0},
         {"all purged", bounds(9, 8), std::nullopt, 0},
-        {"at the end", bounds(1, 5), page({stored(1)}, 2, true), 0},
+        {"at the end", bounds(1, 5), page_of({stored(1)}, 2, true), 0},
         {"no such stream", {1, nullptr, "there is no stream S"}, std::nullopt, 1},
         {"denied later", bounds(1, 5), admin_result{1, nullptr, "denied"}, 1},
         {"nonsense", {0, 5, {}}, std::nullopt, 1},
         {"nonsense later", bounds(1, 5), admin_result{0, "x", {}}, 1},
-        {"a server that does not get on", bounds(1, 5), page({}, 1, false), 1},
+        {"a server that does not get on", bounds(1, 5), page_of({}, 1, false), 1},
     };
     for (auto const& r : rows) {
         INFO(r.name);
@@ -262,7 +262,7 @@ TEST_CASE("replay keeps the pace of then, or a given one")
         CHECK(c.it->runs() == course::server);
         c.begin();
         c.admin(bounds(1, 3));
-        auto fx = c.admin(page({stored(1, 1000), stored(2, 1500), stored(3, 3000)}, 4, true));
+        auto fx = c.admin(page_of({stored(1, 1000), stored(2, 1500), stored(3, 3000)}, 4, true));
         auto sent = of<op::publish>(fx);
         REQUIRE(sent.size() == 1);
         CHECK(sent[0].message->subject() == "again.a.b");
@@ -292,7 +292,7 @@ TEST_CASE("replay: time that ran backwards does not stop it, and an error does")
     paced c{"replay S", clock};
     c.begin();
     c.admin(bounds(1, 2));
-    auto const sent = of<op::publish>(c.admin(page({stored(1, 5000), stored(2, 1000)}, 3, true)));
+    auto const sent = of<op::publish>(c.admin(page_of({stored(1, 5000), stored(2, 1000)}, 3, true)));
     REQUIRE(sent.size() == 2);
     CHECK(sent[0].message->subject() == "a.b");
     auto const fx = c.hear(notice::error{std::string{sent[1].message->id()}, error_code::denied, "not there", {}});
