@@ -407,7 +407,6 @@ struct ssh_connection::impl {
         if (ssh_is_connected(session.get()) != 0)
             ssh_disconnect(session.get());
         session.reset();
-        descriptor.close();
     }
 };
 
