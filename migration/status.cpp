@@ -86,11 +86,6 @@ std::vector<std::string> mirror::not_ready(instant now, bool for_command) const
                       + time_text(bounds.ready_lag_ms) + " is ready)");
     if (facts.unread > bounds.read_messages)
         why.push_back(count_of(facts.unread, "message") + " of " + jet_name() + " are not read yet");
-    // Whether publishes come faster than they can be carried shows in the lag; here it is said before there is one.
-    if (auto const rate = published_rate_.a_second(), carried = copied_rate_.a_second();
-        phase() == stream_phase::mirroring && rate > 1000 && carried < 0.8 * rate && facts.waiting_rows > behind_rows / 2)
-        why.push_back(count_of(static_cast<std::uint64_t>(rate), "message") + " a second are published and only "
-                      + std::to_string(static_cast<std::uint64_t>(carried)) + " copied");
     if (for_command)
         return why;
     auto const& last = journal_.diff;
@@ -103,6 +98,10 @@ std::vector<std::string> mirror::not_ready(instant now, bool for_command) const
     else if (auto const at = last.value("at_ms", std::uint64_t{0}); at + bounds.diff_age_ms < now.wall_ms)
         why.push_back("the last diff is " + time_text(now.wall_ms - at) + " old: 'kedge migrate diff " + name() + '\'');
     // Last, because it passes by itself: the first is what `next` tells.
+    if (auto const rate = published_rate_.a_second(), carried = copied_rate_.a_second();
+        phase() == stream_phase::mirroring && catching_total_ != 0 && rate > carried)
+        why.push_back(count_of(static_cast<std::uint64_t>(rate), "message") + " a second are published and "
+                      + std::to_string(static_cast<std::uint64_t>(carried)) + " copied: it cannot catch up");
     if (small_lags_ < checks_wanted)
         why.push_back("the lag has been small for " + std::to_string(small_lags_) + " of " + std::to_string(checks_wanted) + " checks in a row");
     return why;
