@@ -108,7 +108,8 @@ void memory_store::batch_run::operator()(store_request::import_messages const& r
 outcome memory_store::batch_run::import(stream& to, mirror& copy, store_request::import_messages::item const& item)
 {
     auto& state = copy.state;
-    if (item.place <= state.checkpoint || copy.places.contains(item.place))
+    auto const passed = item.place <= state.checkpoint && (item.copy_of == 0 || item.message != nullptr);
+    if (passed || copy.places.contains(item.place))
         return outcome::known;
     if (item.copy_of != 0) {
         auto const* const ours = memory_store::find_row(to, item.copy_of);

@@ -62,6 +62,7 @@ struct import_messages {
         std::uint64_t stamp = 0;   ///< see migration/: what this message was, and when
         /// Not 0: a copy of this row. If the row is not placed it takes the place; if retention has taken the row nothing happens;
         /// if it is placed already (somebody sent the copy again) the item is inserted as the message that it holds.
+        /// With no message beside it the place may be below the checkpoint: the stream's limits took the copy before it could be read.
         message_seq copy_of = 0;
         /// The row to insert; null = nothing to insert (looked at only). The row's time is max(last_ms, time_ms).
         message_ptr message;

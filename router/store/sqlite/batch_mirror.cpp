@@ -76,7 +76,7 @@ void batch_run::operator()(store_request::import_messages const& request)
 outcome batch_run::import(stream_entry& to, store_request::import_messages::item const& item)
 {
     auto& copy = *to.mirror;
-    if (item.place <= copy.state.checkpoint)
+    if (item.place <= copy.state.checkpoint && (item.copy_of == 0 || item.message != nullptr))
         return outcome::known;
     if (item.copy_of != 0) {
         auto const bytes = all_.log.bytes_of(to, item.copy_of);
