@@ -94,6 +94,8 @@ struct publish_state {
         bool on_wire = false;        ///< sent on this link
         bool answered = true;
         bool duplicate = false;
+        bool maybe = false;          ///< sent, and nobody knows whether it was stored
+        bool maybe_before = false;   ///< the same, but for the last try
         bool settled = false;        ///< read back, or ended: nothing more comes of it
     };
     std::deque<entry> sent;          ///< by counter, without gaps; tickets rise

@@ -160,7 +160,7 @@ void replica::impl::go_live(instant now, effects& out)
     pump.fetch_from = stored.floor + 1;
     pump.ring_from = last + 1;
     for (auto& e : own.sent)
-        e.on_wire = false;
+        e.on_wire = e.maybe = false;  // what was stored has been read
     own.wire = own.wire_bytes = 0;
     own.resend = 0;
     pump_rows(now, out);

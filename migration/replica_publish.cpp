@@ -116,6 +116,7 @@ void replica::impl::transmit(entry& e, std::uint64_t counter, effects& out)
     }
     e.ticket = own.last_ticket = numbers.next();
     e.on_wire = true;
+    e.maybe_before = std::exchange(e.maybe, true);
     e.answered = e.duplicate = false;
     e.place = 0;
     ++own.wire;
@@ -173,6 +174,8 @@ bool replica::impl::own_answered(std::uint64_t ticket, backend_event::acked cons
             build(now, out);
         own.cautious = false;
     } else {
+        if (!no->sent || no->answered)
+            e.maybe = e.maybe_before;
         refused(e, *no, now, out);
         auto const open = !e.settled;
         pop_own();
@@ -251,7 +254,7 @@ void replica::impl::lose_all(failure const& why, instant now, effects& out)
 {
     for (auto& e : own.sent)
         if (!e.settled) {
-            own.given_up += e.ticket != 0 && outcome_unknown(why.code);
+            own.given_up += e.maybe && outcome_unknown(why.code);
             lose(e.what, why, out);
             settle(e);
         }

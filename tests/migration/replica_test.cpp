@@ -1,0 +1,499 @@
+// Single situations of a stream's traffic.
+
+#include <algorithm>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "migration/identity.hpp"
+#include "tests/catch.hpp"
+#include "tests/migration/replica_world.hpp"
+
+namespace kedge::migration::test {
+
+namespace {
+
+settings usual()
+{
+    settings s;
+    s.answer_ms = 1000;
+    s.hold_ms = 2000;
+    return s;
+}
+
+struct scene : replica_world {
+    explicit scene(settings s = usual(), std::uint64_t seed = 1) : replica_world{seed, std::move(s)}
+    {
+        on_row = [this](auto const& a) {
+            if (a.origin != token::none)
+                stored.insert(a.origin);
+        };
+        on_failed = [this](token t, failure const& why) { failed.emplace_back(t, why); };
+    }
+    void jetstream()
+    {
+        set_authority(authority::jetstream, 2);
+        put();
+        settle();
+    }
+    std::vector<std::string> log()
+    {
+        std::vector<std::string> all;
+        for (auto const& r : rows())
+            all.push_back(std::string{r.sender->view()} + " " + std::string{r.message->body()});
+        return all;
+    }
+    std::vector<std::string> bodies()
+    {
+        std::vector<std::string> all;
+        for (auto const& m : messages())
+            all.push_back(m.body);
+        return all;
+    }
+    memory_bus::outcome native(std::string body, bus_headers headers = {}, std::string subject = "chat.n")
+    {
+        bus_message m;
+        m.subject = std::move(subject);
+        m.body = std::move(body);
+        m.headers = std::move(headers);
+        return bus.publish(std::move(m));
+    }
+    std::set<token> stored;
+    std::vector<std::pair<token, failure>> failed;
+};
+
+using lines = std::vector<std::string>;
+
+}  // namespace
+
+TEST_CASE("replica: rows go out, messages come in, both once and in order")
+{
+    scene s;
+    s.settle();
+    CHECK(s.facts().synchronous);
+    for (int i = 0; i < 5; ++i)
+        s.append("a/x", "chat.a", "ssh" + std::to_string(i), {"i" + std::to_string(i)});
+    s.settle();
+    s.native("nats0");
+    s.native("nats1");
+    s.settle();
+    CHECK(s.bodies() == lines{"ssh0", "ssh1", "ssh2", "ssh3", "ssh4", "nats0", "nats1"});
+    CHECK(s.log() == lines{"a/x ssh0", "a/x ssh1", "a/x ssh2", "a/x ssh3", "a/x ssh4", "nats nats0", "nats nats1"});
+    CHECK(s.idle());
+    CHECK(s.facts().copied == 5);
+    CHECK(s.facts().imported == 2);
+    CHECK(s.facts().floor == 7);
+    CHECK(s.stored.size() == 5);
+    CHECK(std::ranges::count(s.reached, "pump.sent") > 0);
+    CHECK(std::ranges::count(s.reached, "import.stored") > 0);
+}
+
+TEST_CASE("replica: a message that is refused in the middle of a window is sent again, and counted")
+{
+    scene s;
+    s.settle();
+    for (int i = 0; i < 10; ++i)
+        s.append("a/x", "chat.a", std::to_string(i));
+    // The third one: two have gone before.
+    while (s.jet().last < 2)
+        REQUIRE(s.step());
+    s.bus.refuse_next(replica_world::name, 10077, "maximum bytes exceeded");
+    s.settle(2000);
+    CHECK(s.idle());
+    auto all = s.bodies();
+    std::ranges::sort(all);
+    CHECK(all == lines{"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"});
+    CHECK(s.facts().refusals >= 1);
+    CHECK(s.facts().refused_why.empty());
+}
+
+TEST_CASE("replica: what NATS refuses for good breaks the mirror, and mending tries again")
+{
+    scene s;
+    s.settle();
+    s.append("a/x", "chat.a", "1");
+    s.bus.refuse_next(replica_world::name, 10054, "message size exceeds maximum allowed", 100);
+    s.settle(20'000);
+    CHECK(s.facts().broken == breakage::refused);
+    CHECK(!s.replica->running());
+    s.bus.refuse_no_more(replica_world::name);
+    s.replica->mend();
+    effects out;
+    s.replica->run(s.now(), out);
+    s.apply(std::move(out));
+    s.settle(3000);
+    CHECK(s.idle());
+    CHECK(s.bodies() == lines{"1"});
+
+    SECTION("a server that is full is tried for ever")
+    {
+        s.append("a/x", "chat.a", "2");
+        s.bus.refuse_next(replica_world::name, 10047, "insufficient storage", 1000);
+        s.settle(60'000);
+        CHECK(s.facts().broken == breakage::none);
+        CHECK(s.facts().refused_why == "insufficient storage");
+        s.bus.refuse_no_more(replica_world::name);
+        s.settle(6000);
+        CHECK(s.idle());
+    }
+}
+
+TEST_CASE("replica: an old row with a header that NATS would act on is carried safely")
+{
+    scene s;
+    publish_options how;
+    how.headers = R"({"Nats-Rollup":"all","Nats-Expected-Stream":"OTHER","X":"1"})";
+    s.append("a/x", "chat.a", "old", how);
+    s.settle();
+    CHECK(s.idle());
+    auto const all = s.messages();
+    REQUIRE(all.size() == 1);
+    for (auto const& [name, value] : all.front().headers)
+        CHECK((name == "Nats-Msg-Id" || !name.starts_with("Nats-")));
+}
+
+TEST_CASE("replica: a NATS client that copies our headers publishes a message of its own")
+{
+    scene s;
+    s.settle();
+    s.append("a/x", "chat.a", "row", {"1"});
+    s.settle();
+    s.jetstream();
+    s.append("a/x", "chat.a", "own", {"2"});
+    s.settle();
+    for (std::size_t i = 0; i < 2; ++i) {
+        auto verbatim = s.messages().at(i);
+        std::erase_if(verbatim.headers, [](auto const& h) { return h.first == "Nats-Msg-Id"; });
+        auto changed = verbatim;
+        changed.body += "!";
+        s.bus.publish(verbatim);
+        s.bus.publish(changed);
+    }
+    s.settle();
+    CHECK(s.idle());
+    CHECK(s.log() == lines{"a/x row", "a/x own", "nats row", "nats row!", "nats own", "nats own!"});
+    for (auto const& r : s.rows())
+        CHECK((r.sender->view() != native_sender || r.message->id().empty()));
+}
+
+TEST_CASE("replica: a message id of ours that somebody else has used keeps nothing out")
+{
+    scene s;
+    identity const wire{s.contents.secret, replica_world::name};
+    auto const id_of = [](bus_message const& m) {
+        return std::ranges::find(m.headers, "Nats-Msg-Id", &bus_headers::value_type::first)->second;
+    };
+    s.settle();
+    row const coming{1, s.bus.now_ms(), shared_bytes::copy_of("a/x"), message::make({"chat.a", "1", "", "", "row"})};
+    s.native("thief", {{"Nats-Msg-Id", id_of(wire.copy(s.contents.incarnation, {2, coming.time_ms, coming.sender, coming.message}))}});
+    s.settle();
+    s.append("a/x", "chat.a", "row", {"1"});
+    s.settle(3000);
+    CHECK(s.idle());
+    CHECK(s.log() == lines{"nats thief", "a/x row"});
+    CHECK(s.bodies() == lines{"thief", "row"});
+    CHECK(s.facts().duplicates == 1);
+
+    s.jetstream();
+    store_request::append a;
+    a.sender = shared_bytes::copy_of("a/x");
+    a.named = true;
+    a.message = message::make({"chat.a", "2", "", "", "own"});
+    s.native("thief2", {{"Nats-Msg-Id", id_of(wire.own(s.contents.incarnation, 2, 1, 1, a))}});
+    auto const request = s.append("a/x", "chat.a", "own", {"2"});
+    s.settle(3000);
+    CHECK(s.stored.contains(request));
+    CHECK(s.log() == lines{"nats thief", "a/x row", "nats thief2", "a/x own"});
+}
+
+TEST_CASE("replica: what kedge cannot hold is parked, shown and passed")
+{
+    scene s;
+    s.settle();
+    s.native("long", {}, "chat.a.b.c.d.e.f.g.h.i.j.k.l.m.n.o.p");
+    s.native("odd", {{"Under_Score", "1"}});
+    s.native("good");
+    s.settle();
+    CHECK(s.idle());
+    CHECK(s.log() == lines{"nats good"});
+    CHECK(s.facts().parked == 2);
+    REQUIRE(s.facts().last_parked.size() == 2);
+    CHECK(s.facts().last_parked[0].place == 1);
+    CHECK(s.facts().last_parked[1].why.find("header") != std::string::npos);
+    CHECK(s.facts().checkpoint == 3);
+}
+
+TEST_CASE("replica: a NATS clock that is a day ahead does not move stored time")
+{
+    scene s;
+    s.settle();
+    auto const now = s.bus.now_ms();
+    s.native("tomorrow");
+    s.jet().messages.at(1).time_ns = (now + 86'400'000) * 1'000'000;
+    s.settle();
+    s.append("a/x", "chat.a", "today");
+    s.settle();
+    auto const rows = s.rows();
+    REQUIRE(rows.size() == 2);
+    CHECK(rows[0].time_ms == now);
+    CHECK(rows[1].time_ms == now);
+}
+
+TEST_CASE("replica: a JetStream directory that was put back is noticed and repaired, also when natives published before we came")
+{
+    for (auto const to : {jet_place{0}, jet_place{7}, jet_place{19}})
+        for (auto const later : {0, 1, 30}) {
+            INFO("back to " << to << ", then " << later << " more");
+            scene s;
+            s.settle();
+            for (int i = 0; i < 10; ++i) {
+                s.append("a/x", "chat.a", "ssh" + std::to_string(i));
+                s.settle();
+                s.native("nats" + std::to_string(i));
+                s.settle();
+            }
+            s.bus.rewind(replica_world::name, to);
+            for (int i = 0; i < later; ++i)
+                s.native("later" + std::to_string(i));
+            s.settle(1000);
+            CHECK(s.idle());
+            CHECK(s.facts().generation == 1);
+            CHECK(s.facts().taken_back == 20 - to);
+            auto in_log = s.log();
+            for (auto& line : in_log)
+                line = line.substr(line.find(' ') + 1);
+            auto in_jet = s.bodies();
+            CHECK(in_log.size() == 20 + static_cast<std::size_t>(later));
+            std::ranges::sort(in_log);
+            std::ranges::sort(in_jet);
+            CHECK(in_log == in_jet);
+            CHECK(std::ranges::count(s.reached, "takeback.done") == 1);
+        }
+}
+
+TEST_CASE("replica: a database that is older than its copy stops, until it is to take over what it lacks")
+{
+    scene s;
+    s.settle();
+    s.append("a/x", "chat.a", "1", {"i1"});
+    s.settle();
+    s.keep();
+    s.append("a/x", "chat.a", "2", {"i2"});
+    s.append("b/~9", "chat.a", "3");
+    s.settle();
+    s.native("4");
+    s.settle();
+    s.restore("another");
+    s.settle(1000);
+    CHECK(s.facts().broken == breakage::log_rewound);
+    CHECK(!s.replica->running());
+    CHECK(s.log() == lines{"a/x 1"});
+
+    SECTION("new rows are of another history")
+    {
+        s.append("a/x", "chat.a", "new");
+        s.settle();
+        s.crash();
+        s.settle(1000);
+        CHECK(s.facts().broken == breakage::log_rewound);
+        CHECK(s.bodies().size() == 4);
+    }
+    s.replica->mend();
+    s.replica->adopt(true);
+    effects out;
+    s.replica->run(s.now(), out);
+    s.apply(std::move(out));
+    s.settle(1000);
+    CHECK(s.idle());
+    auto log = s.log();
+    std::erase(log, "a/x new");
+    CHECK(log == lines{"a/x 1", "a/x 2", "b/~9 3", "nats 4"});
+    s.append("a/x", "chat.a", "5");
+    s.settle(1000);
+    CHECK(s.idle());
+    CHECK(s.bodies().size() == s.log().size());
+}
+
+TEST_CASE("replica: publishes that JetStream orders wait for it, and end together when it does not come")
+{
+    scene s;
+    s.settle();
+    s.jetstream();
+    auto const first = s.append("a/x", "chat.a", "1", {"i1"});
+    s.settle();
+    CHECK(s.stored.contains(first));
+    CHECK(s.facts().own_publishes == 1);
+
+    s.backend->reachable(false);
+    // Carried out, and its answer lost.
+    auto const sent = s.append("a/x", "chat.a", "2", {"i2"});
+    s.backend->cut("the cable", {.landed = 1, .late = 0, .told = 0});
+    auto const queued = s.append("a/x", "chat.a", "3", {"i3"});
+    CHECK(s.replica->unsettled() == 2);
+    s.settle(1900);
+    CHECK(s.failed.empty());
+    s.settle(200);
+    REQUIRE(s.failed.size() == 2);
+    CHECK(s.failed[0].first == sent);
+    CHECK(s.failed[1].first == queued);
+    for (auto const& [t, why] : s.failed)
+        CHECK(why.code == error_code::unavailable);
+    CHECK(s.replica->unsettled() != 0);  // what became of the one that was sent nobody knows yet
+
+    SECTION("one that was stored all the same ends the same publish when it comes again")
+    {
+        auto const again = s.append("a/x", "chat.a", "2", {"i2"});
+        auto const next = s.append("a/x", "chat.a", "3", {"i3"});
+        s.backend->reachable(true);
+        s.settle(1000);
+        CHECK(s.stored.contains(again));
+        CHECK(s.stored.contains(next));
+        CHECK(s.bodies() == lines{"1", "2", "3"});
+    }
+    SECTION("another publish with its id is told so")
+    {
+        auto const other = s.append("a/x", "chat.a", "other", {"i2"});
+        s.backend->reachable(true);
+        s.settle(1000);
+        CHECK(s.failed.back().first == other);
+        CHECK(s.failed.back().second.code == error_code::exists);
+        CHECK(s.bodies() == lines{"1", "2"});
+    }
+    s.backend->reachable(true);
+    s.settle(1000);
+    CHECK(s.replica->unsettled() == 0);
+    CHECK(s.bodies().size() == s.log().size());
+}
+
+TEST_CASE("replica: publishes keep their order over a lost link")
+{
+    for (std::uint64_t seed = 1; seed <= 50; ++seed) {
+        scene s{usual(), seed};
+        s.settle();
+        s.jetstream();
+        lines expected;
+        for (int i = 0; i < 40; ++i) {
+            expected.push_back("a/~1 " + std::to_string(i));
+            s.append("a/~1", "chat.a", std::to_string(i));
+            for (int step = 0; step < 3; ++step)
+                s.step();
+            if (i % 10 == 9)
+                s.backend->cut("the cable", {.landed = std::nullopt, .late = 0, .told = std::nullopt});
+        }
+        s.settle(1000);
+        INFO("seed " << seed);
+        REQUIRE(s.log() == expected);
+        REQUIRE(s.stored.size() == 40);
+        REQUIRE(s.failed.empty());
+    }
+}
+
+TEST_CASE("replica: a full JetStream ends publishes only when nothing behind them was accepted")
+{
+    scene s;
+    s.settle();
+    s.jetstream();
+    s.bus.refuse_next(replica_world::name, 10047, "insufficient storage", 100);
+    for (int i = 1; i <= 5; ++i)
+        s.append("a/x", "chat.a", std::to_string(i), {"", static_cast<std::uint64_t>(i)});
+    s.settle(1500);
+    CHECK(s.failed.size() == 5);
+    for (auto const& [t, why] : s.failed)
+        CHECK(why.code == error_code::store_full);
+    CHECK(s.bodies().empty());
+    s.bus.refuse_no_more(replica_world::name);
+    for (int i = 1; i <= 5; ++i)
+        s.append("a/x", "chat.a", std::to_string(i), {"", static_cast<std::uint64_t>(i)});
+    s.settle(1500);
+    CHECK(s.bodies() == lines{"1", "2", "3", "4", "5"});
+}
+
+TEST_CASE("replica: what limits of the JetStream stream take before it is read counts as copied")
+{
+    for (std::uint64_t seed = 1; seed <= 50; ++seed) {
+        scene s{usual(), seed};
+        s.jet().config.max_msgs_per_subject = 1;
+        s.settle();
+        for (int i = 0; i < 100; ++i)
+            s.append("a/x", "chat.a", std::to_string(i));
+        s.settle(5000);
+        INFO("seed " << seed);
+        REQUIRE(s.facts().waiting_rows == 0);
+        REQUIRE(s.bodies() == lines{"99"});
+    }
+}
+
+TEST_CASE("replica: a copy that went before it was read is told by its acknowledgement, however late that comes")
+{
+    scene s;
+    s.settle();
+    s.append("a/x", "chat.a", "1");
+    while (s.jet().last == 0)
+        REQUIRE(s.step());
+    s.bus.delete_message(replica_world::name, 1);
+    // The acknowledgement is in the same queue, so what would be read before it is told by hand.
+    bus_message later;
+    later.subject = "chat.n";
+    later.body = "later";
+    later.place = 2;
+    later.time_ns = 1;
+    for (auto id = 1u; id < 20; ++id) {
+        effects out;
+        s.replica->on_backend(backend_event::messages{reader_id{id}, {later}, 0}, s.now(), out);
+        s.apply(std::move(out));
+    }
+    while (s.store_step() || s.store_event_step()) {}
+    REQUIRE(s.facts().checkpoint == 2);
+    CHECK(s.facts().waiting_rows == 1);
+    s.settle();
+    CHECK(s.facts().waiting_rows == 0);
+    CHECK(s.facts().copied == 1);
+}
+
+TEST_CASE("replica: a deleted stream and a backlog stop it, and say so")
+{
+    auto bounds = usual();
+    bounds.backlog_bytes = 1000;
+    scene s{bounds};
+    s.settle();
+    SECTION("deleted")
+    {
+        s.bus.remove(replica_world::name);
+        s.settle(2000);
+        CHECK(s.facts().broken == breakage::stream_gone);
+    }
+    SECTION("backlog")
+    {
+        s.backend->reachable(false);
+        s.backend->cut("the cable");
+        for (int i = 0; i < 40; ++i)
+            s.append("a/x", "chat.a", std::to_string(i));
+        s.settle();
+        CHECK(s.facts().broken == breakage::backlog);
+        CHECK(s.log().size() == 40);
+    }
+}
+
+TEST_CASE("replica: a stopped one sends and reads nothing, and goes on where it was")
+{
+    scene s;
+    s.settle();
+    effects out;
+    s.replica->stop(s.now(), out);
+    s.apply(std::move(out));
+    for (int i = 0; i < 3; ++i)
+        s.append("a/x", "chat.a", std::to_string(i));
+    s.native("n");
+    s.settle(2000);
+    CHECK(s.bodies() == lines{"n"});
+    CHECK(s.facts().waiting_rows == 3);
+    CHECK(s.facts().waiting_since_ms != 0);
+    effects again;
+    s.replica->run(s.now(), again);
+    s.apply(std::move(again));
+    s.settle();
+    CHECK(s.idle());
+    CHECK(s.bodies() == lines{"n", "0", "1", "2"});
+}
+
+}  // namespace kedge::migration::test
