@@ -206,6 +206,8 @@ public:
     /// Any thread; never blocks. What needs a link while there is none is answered with a `problem` or `refused`; subscriptions
     /// and readers are taken up when it comes.
     virtual void submit(std::vector<backend_command::any>) = 0;
+    /// Bytes of `send`s that were taken and wait for a server that does not read. Any thread. Who sends bounds them.
+    virtual std::uint64_t unsent_bytes() const noexcept { return 0; }
 };
 
 }  // namespace kedge::migration

@@ -268,7 +268,19 @@ void bridge::on_router(std::vector<link_output::any> told, instant now, effects&
 
 // --- From kedge to NATS ----------------------------------------------------------------------------------------------
 
-bool bridge::fits(bus_message const& m) const { return !up_ || m.bytes() + header_block_bytes <= up_->max_payload; }
+std::string bridge::send(bus_message&& m, effects& fx)
+{
+    auto const bytes = m.bytes();
+    if (!up_)
+        return "there was no link to NATS";
+    if (bytes + header_block_bytes > up_->max_payload)
+        return "a message of " + std::to_string(bytes) + " bytes is more than NATS takes (max_payload)";
+    if (unsent_ > 0 && unsent_ + bytes > bounds_.bridge_bytes)
+        return "more than " + std::to_string(bounds_.bridge_bytes) + " bytes waited for NATS to read them";
+    unsent_ += bytes;
+    fx.backend.emplace_back(backend_command::send{std::move(m)});
+    return {};
+}
 
 void bridge::out(notice::msg&& m, instant now, effects& fx)
 {
@@ -295,10 +307,9 @@ void bridge::out(notice::msg&& m, instant now, effects& fx)
             drop(*at, "too many requests wait for a reply: one was sent as a message that expects none");
         }
     }
-    if (!fits(sent))
-        return drop(*at, "a message of " + std::to_string(sent.bytes()) + " bytes is more than NATS takes (max_payload)");
+    if (auto why = send(std::move(sent), fx); !why.empty())
+        return drop(*at, std::move(why));
     ++at->out;
-    fx.backend.emplace_back(backend_command::send{std::move(sent)});
 }
 
 void bridge::answered(notice::reply&& r, effects& fx)
@@ -314,13 +325,10 @@ void bridge::answered(notice::reply&& r, effects& fx)
     sent.subject = call->reply;
     auto const which = call->bridge;
     calls_.remove(*id);
-    if (!up_)
-        return drop(which, "there was no link to NATS for a reply");
-    if (!fits(sent))
-        return drop(which, "a reply of " + std::to_string(sent.bytes()) + " bytes is more than NATS takes (max_payload)");
+    if (auto why = send(std::move(sent), fx); !why.empty())
+        return drop(which, std::move(why));
     if (auto const at = crossings_.find(which); at != crossings_.end())
         ++at->second.out;
-    fx.backend.emplace_back(backend_command::send{std::move(sent)});
 }
 
 void bridge::failed(notice::error const& e)

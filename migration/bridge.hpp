@@ -41,6 +41,8 @@ public:
     void on_plain(backend_event::plain&&, instant, effects&);
     /// The answer to its own request. False: it is not the bridge's.
     bool on_store(store_event::any const&, instant, effects&);
+    /// What the backend has not sent yet (`pubsub_backend::unsent_bytes`), as of now: before what follows is told.
+    void unsent(std::uint64_t bytes) { unsent_ = bytes; }
     /// What its link of the router was told.
     void on_router(std::vector<link_output::any>, instant, effects&);
     /// `bridge add`, `remove`, `list`; answered once, now or later.
@@ -88,7 +90,8 @@ private:
     void out(notice::msg&&, instant, effects&);
     void answered(notice::reply&&, effects&);
     void failed(notice::error const&);
-    bool fits(bus_message const&) const;
+    /// Hands it to NATS, or says why not.
+    std::string send(bus_message&&, effects&);
     void in(crossing&, number, bus_message&&, instant, effects&);
     void replied(bus_message&&, effects&);
     /// Null and a reason if kedge cannot represent it.
@@ -120,6 +123,7 @@ private:
     std::optional<plain_id> replies_heard_;  ///< the subscription to the inbox
     bridge_replies requests_;        ///< messages of kedge with a `reply_to`: by the last token of the reply subject
 
+    std::uint64_t unsent_ = 0;       ///< bytes that NATS has not read yet
     std::uint64_t lost_out_ = 0, lost_in_ = 0;
     std::uint64_t refused_ = 0;      ///< by the router, for a rule
     std::string refused_why_;

@@ -370,7 +370,11 @@ struct service::impl {
                 }
             }
             void operator()(migration_request& e) const { self.ask(e, now); }
-            void operator()(from_router& e) const { self.plain.on_router(std::move(e.outputs), now, self.todo); }
+            void operator()(from_router& e) const
+            {
+                self.plain.unsent(self.backend->unsent_bytes());
+                self.plain.on_router(std::move(e.outputs), now, self.todo);
+            }
         };
         std::visit(visitor{*this, now}, what);
     }

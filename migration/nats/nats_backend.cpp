@@ -1,5 +1,6 @@
 #include "migration/nats/nats_backend.hpp"
 
+#include <atomic>
 #include <condition_variable>
 #include <functional>
 #include <map>
@@ -36,6 +37,8 @@ struct nats_backend::impl {
     {
         std::lock_guard const lock(mutex);
         if (stopping || !opened) return;
+        for (auto const& each : commands)
+            if (auto const* const plain = std::get_if<backend_command::send>(&each)) unsent += plain->what.bytes();
         if (queue.empty()) queue = std::move(commands);
         else std::move(commands.begin(), commands.end(), std::back_inserter(queue));
         wake.notify_one();
@@ -146,6 +149,7 @@ struct nats_backend::impl {
     void carry_out(backend_command::send& what)
     {
         if (auto const link = out->standing()) link->send(what.what);
+        unsent -= what.what.bytes();
     }
 
     struct plain {
@@ -199,6 +203,7 @@ struct nats_backend::impl {
     std::string const api;
     requests asked;
 
+    std::atomic<std::uint64_t> unsent{0};  ///< bytes of `send`s in `queue`, and of those that the worker has taken from it
     std::mutex mutex;
     std::condition_variable wake;
     // Guarded by mutex.
@@ -243,6 +248,11 @@ void nats_backend::close()
 void nats_backend::submit(std::vector<backend_command::any> commands)
 {
     impl_->submit(std::move(commands));
+}
+
+std::uint64_t nats_backend::unsent_bytes() const noexcept
+{
+    return impl_->unsent;
 }
 
 }  // namespace kedge::migration

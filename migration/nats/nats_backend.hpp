@@ -18,6 +18,7 @@ public:
     void open(sink) override;
     void close() override;
     void submit(std::vector<backend_command::any>) override;
+    std::uint64_t unsent_bytes() const noexcept override;
 
 private:
     struct impl;

@@ -369,6 +369,24 @@ class Limits(Bridged):
             self.bridge("add", pattern)
         self.assertIn("3 bridges already", self.bridge_refused("add", "four.>"))
 
+    def test_a_frozen_nats(self):
+        """What NATS does not read is bounded by bridge_bytes; clients here notice nothing."""
+        self.open_bridge()
+        alice, bob = self.link("alice", form="frames"), self.link("bob", form="frames")
+        bob.ok("sub", subject="live.x")
+        before = self.dropped()
+        self.nats.freeze()
+        try:
+            for number in range(400):  # 40 MB, of which sockets take a few
+                alice.send("pub", b"x" * 100_000, subject="live.x")
+                if number % 20 == 19:
+                    bob.msgs(20)
+            eventually(lambda: self.dropped() > before + 100, "what does not fit is dropped")
+        finally:
+            self.nats.thaw()
+        self.await_link()
+        self.await_crossing()
+
     def test_without_nats(self):
         """While there is no link nothing crosses, nothing is kept, and clients here notice nothing."""
         self.open_bridge()

@@ -287,6 +287,27 @@ TEST_CASE("bridge: no more than bridge_bytes are on their way into kedge")
     CHECK(w.shown()["in"] == 4);
 }
 
+TEST_CASE("bridge: no more than bridge_bytes wait for a NATS that does not read")
+{
+    world w;
+    w.bounds.bridge_bytes = 1000;
+    auto m = w.msg("live.a");
+    m.body = std::string(600, 'x');
+    w.fx = {};
+    w.hear(m);
+    w.hear(m);
+    CHECK(w.sent().size() == 1);
+    CHECK(w.shown()["dropped"] == 1);
+    CHECK(w.shown()["why"].get<std::string>().find("waited for NATS") != std::string::npos);
+    w.at.unsent(900);
+    w.hear(m);
+    CHECK(w.sent().empty());
+    w.at.unsent(0);
+    w.hear(m);
+    CHECK(w.sent().size() == 1);
+    CHECK(w.shown()["out"] == 2);
+}
+
 TEST_CASE("bridge: a request of NATS is a call here, and its answer goes to the reply subject")
 {
     world w;
