@@ -127,6 +127,8 @@ private:
         std::uint64_t stage_ms = 0;    ///< steady
         std::uint64_t held_ms = 0;     ///< steady: the hold began; 0 = none
         std::uint64_t hold_ms = 0;     ///< its bound
+        std::uint64_t drained_ms = 0;  ///< steady: nothing was under way any more
+        std::uint64_t fenced_ms = 0;   ///< steady: everything up to the fence was on both sides
         message_seq fence_row = 0;
         jet_place fence_place = 0;
         std::uint64_t held_messages = 0;

@@ -116,6 +116,7 @@ void mirror::change_drain(instant now, effects& out)
         return;
     }
     out.reached.push_back(label("held"));
+    job_->drained_ms = now.steady_ms;
     if (forward()) {
         job_->fence_row = last_;
         return go(stage::importing, now);
@@ -141,6 +142,7 @@ void mirror::change_import(instant now, effects& out)
         return;
     }
     out.reached.push_back(label("fenced"));
+    job_->fenced_ms = now.steady_ms;
     ++journal_.authority_epoch;
     enter(forward() ? phase_event::switch_committed : phase_event::reverse_committed, {}, job_->user, now, out);
     wait(stage::committing, write(out), now);
@@ -154,8 +156,15 @@ void mirror::change_open(instant now, effects& out)
     replica_->set_authority(to, journal_.authority_epoch);
     context_.gates.open(stream_.id, to == authority::sqlite ? ingress::way::store : ingress::way::jetstream);
     out.reached.push_back(label("released"));
-    auto const held_ms = now.steady_ms - job_->held_ms;
-    answer({0, {{"stream", name()}, {"state", to_string(phase())}, {"held_ms", held_ms}, {"held_messages", held}}, {}}, out);
+    answer({0,
+            {{"stream", name()},
+             {"state", to_string(phase())},
+             {"held_ms", now.steady_ms - job_->held_ms},
+             {"held_messages", held},
+             {"parts_ms",
+              {{"under_way", job_->drained_ms - job_->held_ms}, {"copied", job_->fenced_ms - job_->drained_ms}, {"written", now.steady_ms - job_->fenced_ms}}}},
+            {}},
+           out);
     if (!diff_ || diff_->finished())
         begin_diff(tail_compared, nullptr, now, out);
 }

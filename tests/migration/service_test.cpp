@@ -285,14 +285,14 @@ TEST_CASE("a stream under load is switched and reversed within the hold")
         }
     }};
     std::vector<std::uint64_t> held;
-    std::string why;
+    std::string why, parts;
     for (int i = 0; i < 10 && why.empty(); ++i) {
         std::this_thread::sleep_for(500ms);
         auto const result = r.run(i % 2 == 0 ? "switch" : "reverse");
         if (result.exit_status != 0)
             why = result.error;
         else
-            held.push_back(result.data["held_ms"].get<std::uint64_t>());
+            held.push_back(result.data["held_ms"].get<std::uint64_t>()), parts += ' ' + result.data["parts_ms"].dump();
     }
     stop.store(true);
     publisher.join();
@@ -302,7 +302,7 @@ TEST_CASE("a stream under load is switched and reversed within the hold")
     REQUIRE(!held.empty());
     std::sort(held.begin(), held.end());
     WARN(held.size() << " changes at " << a_second << " messages a second: held " << held.front() << " to " << held.back() << " ms, median "
-                     << held[held.size() / 2] << " ms; " << r.accepted << " messages");
+                     << held[held.size() / 2] << " ms; " << r.accepted << " messages;" << parts);
     CHECK(held[held.size() / 2] <= 500);
     REQUIRE(r.level());
 }
