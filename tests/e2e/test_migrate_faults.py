@@ -6,8 +6,12 @@ import time
 import unittest
 
 from harness import eventually
+from links import TIMEOUT
 from migrating import STREAM, TOKEN, Migrating
 from nats_server import Proxy
+
+# More, while NATS is frozen; a sanitizer, for which the time is longer too, keeps what was freed.
+MEMORY_MOST = (64 if TIMEOUT <= 60 else 1024) * 1024 * 1024
 
 
 class Faults(Migrating):
@@ -64,7 +68,7 @@ class Away(Faults):
         answers = [self.alice.answer(f"p{number}") for number in range(11, 31)]
         self.assertEqual({answer.get("code") for answer in answers}, {"unavailable"})
         self.assertGreater(time.monotonic() - began, 1.0)
-        self.assertLess(time.monotonic() - began, 10)
+        self.assertLess(time.monotonic() - began, TIMEOUT / 4)
         self.readers_go_on(20)
         self.assertEqual(self.state(), "NATS")
         self.nats.start()
@@ -142,8 +146,8 @@ class Frozen(Faults):
                 if number == 1000:
                     before = self.memory()
             self.alice.ping()
-            self.assertLess(longest, 2.0)
-            self.assertLess(self.memory() - before, 64 * 1024 * 1024)
+            self.assertLess(longest, TIMEOUT / 20)
+            self.assertLess(self.memory() - before, MEMORY_MOST)
             s = self.await_status(lambda s: s["lag"]["messages"] >= 3000 or "link_down" in s["flags"], "it says what waits")
             self.assertFalse(self.is_level(s))
             self.readers_go_on(3020)
@@ -176,7 +180,7 @@ class Frozen(Faults):
             said = self.refused("switch", STREAM)
             self.assertTrue(said)
             self.assertEqual(self.alice.answer("p11").op, "ok")
-            self.assertLess(time.monotonic() - began, 15)
+            self.assertLess(time.monotonic() - began, TIMEOUT / 2)
             self.assertEqual(self.status()["state"], "MIRRORING")
             self.publish(self.alice, 1, first=12)
         self.level()
@@ -207,7 +211,7 @@ class Slow(Faults):
         self.proxy.delay = 0.05
         began = time.monotonic()
         self.publish(self.alice, 500, first=11)
-        self.assertLess(time.monotonic() - began, 5)
+        self.assertLess(time.monotonic() - began, TIMEOUT / 8)
         self.level()
         self.switch()
         self.publish(self.alice, 20, first=511)
