@@ -22,7 +22,7 @@ bool begins_with(std::string_view name, std::string_view lower) noexcept
 
 using flat_headers = std::vector<std::pair<std::string, std::string>>;
 
-flat_headers parse(std::string_view json)
+flat_headers parse_headers(std::string_view json)
 {
     flat_headers all;
     if (json.empty())
@@ -33,7 +33,7 @@ flat_headers parse(std::string_view json)
     return all;
 }
 
-std::string write(flat_headers const& headers)
+std::string write_headers(flat_headers const& headers)
 {
     if (headers.empty())
         return {};
@@ -68,7 +68,7 @@ void fill(bus_message& out, message const& m, std::string_view sender, std::uint
     out.body = m.body();
     out.headers.reserve(6);
     std::string odd;
-    for (auto& [name, value] : parse(m.headers())) {
+    for (auto& [name, value] : parse_headers(m.headers())) {
         if (valid_header_name(name) && valid_header_value(value)) {
             out.headers.emplace_back(std::move(name), std::move(value));
             continue;
@@ -108,7 +108,7 @@ std::variant<std::string, unrepresentable> native_headers(bus_message const& m)
         if (!valid_header_value(value))
             return unrepresentable{"the value of its header " + name
                                    + " is empty, longer than 1024 bytes, not UTF-8, or has control characters or outer spaces"};
-    return write(all);
+    return write_headers(all);
 }
 
 std::string our_headers(bus_message const& m, std::string_view odd)
@@ -126,7 +126,7 @@ std::string our_headers(bus_message const& m, std::string_view odd)
         if (name && value)
             all.emplace_back(std::move(*name), std::move(*value));
     }
-    return write(all);
+    return write_headers(all);
 }
 
 }  // namespace kedge::migration

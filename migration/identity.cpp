@@ -48,7 +48,7 @@ std::string hex_of(std::uint64_t number)
 }
 
 /// The whole text as a number without leading zeros; nothing else.
-std::optional<std::uint64_t> number_of(std::string_view text, int base = 10)
+std::optional<std::uint64_t> read_number(std::string_view text, int base = 10)
 {
     std::uint64_t value = 0;
     auto const [end, problem] = std::from_chars(text.data(), text.data() + text.size(), value, base);
@@ -226,23 +226,23 @@ sighting identity::look(bus_message const& m) const
     found.id = parts.id;
     found.reply = parts.reply;
     found.odd_headers = parts.odd;
-    auto const time = number_of(parts.time);
-    auto const n = parts.n.empty() ? std::optional<std::uint64_t>{0} : number_of(parts.n);
+    auto const time = read_number(parts.time);
+    auto const n = parts.n.empty() ? std::optional<std::uint64_t>{0} : read_number(parts.n);
     if (!time || !n)
         return native;
     found.time_ms = *time;
     found.n = *n;
     if (kind == "r") {
-        auto const seq = number_of(rest);
+        auto const seq = read_number(rest);
         if (!seq || *seq == 0)
             return native;
         found.what = sighting::kind::copy;
         found.seq = *seq;
         return found;
     }
-    auto const epoch = number_of(next_word(rest));
-    auto const lane = number_of(next_word(rest), 16);
-    auto const counter = number_of(rest);
+    auto const epoch = read_number(next_word(rest));
+    auto const lane = read_number(next_word(rest), 16);
+    auto const counter = read_number(rest);
     if (kind != "p" || !epoch || !lane || !counter)
         return native;
     found.what = sighting::kind::own;

@@ -1,7 +1,7 @@
 #include "migration/lanes.hpp"
 
 #include <algorithm>
-#include <stdexcept>
+#include <iterator>
 
 #include <nlohmann/json.hpp>
 

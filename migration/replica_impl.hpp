@@ -166,6 +166,9 @@ struct search_state {
     unsigned missing = 0;
 };
 
+/// What was not answered, or not well, is asked again after so long.
+inline constexpr std::uint64_t sync_again_ms = 500;
+
 struct replica::impl {
     impl(replica_identity, mirror_state, message_seq last, settings const&, number_source&);
 

@@ -17,8 +17,8 @@ constexpr std::size_t item_bytes = sizeof(store_request::import_messages::item);
 /// Of a message that was taken before it was read: nothing has this stamp, for nothing is there.
 constexpr std::uint64_t no_stamp = 1;
 
-using what = import_state::what;
-using item = store_request::import_messages::item;
+using import_kind = import_state::what;
+using import_item = store_request::import_messages::item;
 
 /// A publisher's clock may be ahead; retention goes by ours.
 std::uint64_t stored_time(std::uint64_t born_ms, instant now) { return std::min(born_ms, now.wall_ms); }
@@ -80,10 +80,10 @@ void replica::impl::build(instant now, effects& out)
 /// False: the log lacks what the message says.
 bool replica::impl::add(bus_message const& m, import_state::request& r, instant now, effects& out)
 {
-    item it;
+    import_item it;
     it.place = m.place;
     it.stamp = stamp_of(m);
-    auto kind = what::copy;
+    auto kind = import_kind::copy;
     auto const seen = wire.look(m);
     switch (seen.what) {
     case sighting::kind::copy:
@@ -93,7 +93,7 @@ bool replica::impl::add(bus_message const& m, import_state::request& r, instant 
         }
         if (!adopting)
             return false;
-        kind = what::native;
+        kind = import_kind::native;
         it.message = wire.ours(m, seen);
         it.sender = shared_bytes::copy_of(percent_decode(seen.from).value_or(std::string{native_sender}));
         it.time_ms = stored_time(seen.time_ms, now);
@@ -111,7 +111,7 @@ bool replica::impl::add(bus_message const& m, import_state::request& r, instant 
             ++shown.reordered;
             [[fallthrough]];
         case lane_list::reading::fresh:
-            kind = what::own;
+            kind = import_kind::own;
             add_own(m, seen, r, it, now, out);
             break;
         }
@@ -125,7 +125,7 @@ bool replica::impl::add(bus_message const& m, import_state::request& r, instant 
     return true;
 }
 
-void replica::impl::add_copy(bus_message const& m, sighting const& seen, item& it, instant now)
+void replica::impl::add_copy(bus_message const& m, sighting const& seen, import_item& it, instant now)
 {
     it.copy_of = seen.seq;
     if (seen.seq < highest_copied)
@@ -136,7 +136,7 @@ void replica::impl::add_copy(bus_message const& m, sighting const& seen, item& i
         add_native(m, it, now, nullptr);
 }
 
-void replica::impl::add_own(bus_message const& m, sighting const& seen, import_state::request& r, item& it, instant now, effects& out)
+void replica::impl::add_own(bus_message const& m, sighting const& seen, import_state::request& r, import_item& it, instant now, effects& out)
 {
     std::optional<store_request::append> origin;
     if (auto* const e = entry_of(seen.lane, seen.counter); e != nullptr && !e->settled) {
@@ -167,18 +167,18 @@ void replica::impl::add_own(bus_message const& m, sighting const& seen, import_s
 }
 
 /// `r`: where to note that it cannot be held; null = nothing is noted.
-what replica::impl::add_native(bus_message const& m, item& it, instant now, import_state::request* r)
+import_kind replica::impl::add_native(bus_message const& m, import_item& it, instant now, import_state::request* r)
 {
     auto held = wire.native(m);
     if (auto* const message = std::get_if<message_ptr>(&held)) {
         it.message = std::move(*message);
         it.sender = nats_sender;
         it.time_ms = stored_time(m.time_ns / 1'000'000, now);
-        return what::native;
+        return import_kind::native;
     }
     if (r != nullptr)
         r->parked.push_back({m.place, printable(m.subject), std::move(std::get<unrepresentable>(held).why)});
-    return what::parked;
+    return import_kind::parked;
 }
 
 /// What can no longer be read at the place where it was stored counts as read.
@@ -187,7 +187,7 @@ void replica::impl::add_gone(import_state::request& r, instant now)
     if (in.gone.empty())
         return;
     for (auto& g : in.gone) {
-        item it;
+        import_item it;
         it.place = g.place;
         it.stamp = no_stamp;
         it.copy_of = g.copy_of;
@@ -201,7 +201,7 @@ void replica::impl::add_gone(import_state::request& r, instant now)
             it.origin = g.own->request;
             r.origins.push_back({r.ask.items.size(), std::move(*g.own)});
         }
-        r.kinds.push_back(it.origin == token::none ? what::copy : what::own);
+        r.kinds.push_back(it.origin == token::none ? import_kind::copy : import_kind::own);
         r.ask.items.push_back(std::move(it));
     }
     in.gone.clear();
@@ -266,8 +266,8 @@ void replica::impl::imported(store_event::imported const& e, instant now, effect
     for (std::size_t i = 0; i < e.outcomes.size() && i < r.kinds.size(); ++i) {
         shown.copied += e.outcomes[i] == outcome::placed;
         if (e.outcomes[i] == outcome::inserted)
-            ++(r.kinds[i] == what::own ? shown.own_publishes : shown.imported);
-        shown.parked += r.kinds[i] == what::parked && e.outcomes[i] == outcome::passed;
+            ++(r.kinds[i] == import_kind::own ? shown.own_publishes : shown.imported);
+        shown.parked += r.kinds[i] == import_kind::parked && e.outcomes[i] == outcome::passed;
     }
     for (auto const& o : r.origins)
         if (o.item >= e.outcomes.size() || e.outcomes[o.item] != outcome::inserted)

@@ -10,7 +10,6 @@ namespace kedge::migration {
 namespace {
 
 constexpr std::uint64_t poll_every_ms = 1000;
-constexpr std::uint64_t ask_again_ms = 500;
 constexpr unsigned quiet_polls = 2;
 
 }  // namespace
@@ -86,11 +85,11 @@ void replica::impl::informed(backend_event::answered const& e, instant now, effe
         if (why->missing)
             return break_down(breakage::stream_gone, "the JetStream stream " + who.jet + " is gone: " + why->why, out);
         shown.refused_why = why->why;
-        return ask_again(ask_again_ms, now);
+        return ask_again(sync_again_ms, now);
     }
     auto const* const info = std::get_if<jet_info>(&e.what);
     if (info == nullptr)
-        return ask_again(ask_again_ms, now);
+        return ask_again(sync_again_ms, now);
     shown.jet_last = barrier = info->last;
     nothing_there = info->messages == 0;
     if (in.reader) {
@@ -215,7 +214,7 @@ bool replica::impl::on_backend(backend_event::any const& event, instant now, eff
             in.reader.reset();
             halt(out);
             shown.refused_why = e->why;
-            ask_again(ask_again_ms, now);
+            ask_again(sync_again_ms, now);
         }
         return true;
     }
@@ -279,11 +278,11 @@ bool replica::impl::on_store(store_event::any const& event, instant now, effects
             import_failed(e->why, now, out);
         } else if (is(pump.fetching, e->request)) {
             pump.fetching = token::none;
-            retry_ms = now.steady_ms + ask_again_ms;  // live: fetches again
+            retry_ms = now.steady_ms + sync_again_ms;  // live: fetches again
         } else if (is(probe, e->request)) {
             probe = token::none;
         } else if (is(asked, e->request)) {
-            ask_again(ask_again_ms, now);
+            ask_again(sync_again_ms, now);
         } else {
             return false;
         }

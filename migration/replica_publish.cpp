@@ -14,9 +14,9 @@ namespace kedge::migration {
 
 namespace {
 
-using entry = publish_state::entry;
+using publish_entry = publish_state::entry;
 
-bool is_same_publish(entry const& e, std::string_view sender, std::string_view id, std::uint64_t n)
+bool is_same_publish(publish_entry const& e, std::string_view sender, std::string_view id, std::uint64_t n)
 {
     return e.what.named && e.what.n == n && e.what.sender->view() == sender && (n != 0 || e.what.message->id() == id);
 }
@@ -71,7 +71,7 @@ void replica::impl::publish(std::vector<store_request::append>&& what, instant n
             lose(append, {error_code::unavailable, "too much waits for NATS"}, out);
             continue;
         }
-        entry e;
+        publish_entry e;
         e.what = std::move(append);
         e.since_ms = now.steady_ms;
         e.bytes = bytes;
@@ -106,7 +106,7 @@ bool replica::impl::send_own(effects& out)
     return true;
 }
 
-void replica::impl::transmit(entry& e, std::uint64_t counter, effects& out)
+void replica::impl::transmit(publish_entry& e, std::uint64_t counter, effects& out)
 {
     auto m = wire.own(who.incarnation, authority_epoch, own.lane, counter, e.what, e.attempt);
     if (too_large(m, payload_max)) {
@@ -126,7 +126,7 @@ void replica::impl::transmit(entry& e, std::uint64_t counter, effects& out)
 }
 
 /// Nothing more is to come of it; `pop_own` is the caller's.
-void replica::impl::settle(entry& e)
+void replica::impl::settle(publish_entry& e)
 {
     e.settled = true;
     --own.open;
@@ -145,7 +145,7 @@ void replica::impl::pop_own()
     }
 }
 
-entry* replica::impl::entry_of(std::uint64_t lane, std::uint64_t counter)
+publish_entry* replica::impl::entry_of(std::uint64_t lane, std::uint64_t counter)
 {
     if (lane != own.lane || counter < own.first_counter || counter - own.first_counter >= own.sent.size())
         return nullptr;
@@ -156,7 +156,7 @@ bool replica::impl::own_answered(std::uint64_t ticket, backend_event::acked cons
                                  effects& out)
 {
     auto const end = own.sent.begin() + static_cast<std::ptrdiff_t>(own.resend);
-    auto const found = std::lower_bound(own.sent.begin(), end, ticket, [](entry const& e, std::uint64_t t) { return e.ticket < t; });
+    auto const found = std::lower_bound(own.sent.begin(), end, ticket, [](publish_entry const& e, std::uint64_t t) { return e.ticket < t; });
     if (found == end || found->ticket != ticket || found->answered)
         return false;
     auto& e = *found;
@@ -190,7 +190,7 @@ bool replica::impl::own_answered(std::uint64_t ticket, backend_event::acked cons
 
 /// A message that the server does not take for what it is ends with an error. Of any other refusal the publisher hears only if nothing
 /// that was sent behind it can have been accepted: what is open is sent again, one at a time, and if that is refused, all of it ends.
-void replica::impl::refused(entry& e, backend_event::refused const& no, instant now, effects& out)
+void replica::impl::refused(publish_entry& e, backend_event::refused const& no, instant now, effects& out)
 {
     if (!no.answered)
         return;
@@ -219,7 +219,7 @@ std::optional<store_request::append> replica::impl::claim(sighting const& seen, 
     auto const sender = percent_decode(seen.from).value_or(std::string{});
     if (!is_node(sender) || (seen.n == 0 && m.id().empty()))
         return std::nullopt;
-    auto const take = [&](entry& e) -> std::optional<store_request::append> {
+    auto const take = [&](publish_entry& e) -> std::optional<store_request::append> {
         if (e.what.digest == digest)
             return e.what;
         lose(e.what, {error_code::exists, "the id " + std::string{m.id()} + " was used for another message"}, out);

@@ -1,6 +1,7 @@
 // The pump: rows that wait are published, in the order of the log.
 
 #include <algorithm>
+#include <cstddef>
 #include <utility>
 
 #include "migration/replica_impl.hpp"
@@ -18,7 +19,7 @@ constexpr std::size_t answers_open_factor = 4;  // windows of what was read back
 
 /// The first that has not a lower `key`; `list` is sorted by it.
 template <class List, class Key, class Member>
-auto lower(List& list, Key key, Member member)
+auto lower_by(List& list, Key key, Member member)
 {
     return std::ranges::lower_bound(list, key, {}, member);
 }
@@ -143,7 +144,7 @@ void replica::impl::committed(std::vector<store_event::rows_arrived::arrival> co
 bool replica::impl::take(message_seq seq)
 {
     tries.attempts.erase(seq);
-    auto const sent = lower(pump.sent, seq, &pump_state::sent_row::seq);
+    auto const sent = lower_by(pump.sent, seq, &pump_state::sent_row::seq);
     if (sent != pump.sent.end() && sent->seq == seq) {
         if (std::exchange(sent->read, true))
             return false;
@@ -154,9 +155,9 @@ bool replica::impl::take(message_seq seq)
         pop_sent();
         return true;
     }
-    if (auto const at_chunk = lower(pump.chunk, seq, &row::seq); at_chunk != pump.chunk.end() && at_chunk->seq == seq) {
+    if (auto const at_chunk = lower_by(pump.chunk, seq, &row::seq); at_chunk != pump.chunk.end() && at_chunk->seq == seq) {
         pump.chunk.erase(at_chunk);
-    } else if (auto const at_ring = lower(pump.ring, seq, &row::seq); at_ring != pump.ring.end() && at_ring->seq == seq) {
+    } else if (auto const at_ring = lower_by(pump.ring, seq, &row::seq); at_ring != pump.ring.end() && at_ring->seq == seq) {
         pump.ring_bytes -= bytes_of(*at_ring);
         pump.ring.erase(at_ring);
     } else if (at == replica_phase::live && (pump.fetching != token::none || seq >= pump.fetch_from)) {
@@ -174,7 +175,7 @@ void replica::impl::pop_sent()
 bool replica::impl::row_answered(std::uint64_t ticket, backend_event::acked const* ack, backend_event::refused const* no, instant now,
                                  effects& out)
 {
-    auto const sent = lower(pump.sent, ticket, &pump_state::sent_row::ticket);
+    auto const sent = lower_by(pump.sent, ticket, &pump_state::sent_row::ticket);
     if (sent == pump.sent.end() || sent->ticket != ticket || sent->answered)
         return false;
     sent->answered = true;

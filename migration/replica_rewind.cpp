@@ -56,7 +56,7 @@ void replica::impl::got_message(backend_event::answered const& e, instant now, e
     if (found == nullptr && (why == nullptr || !why->missing)) {
         if (why != nullptr)
             shown.refused_why = why->why;
-        return ask_again(500, now);
+        return ask_again(sync_again_ms, now);
     }
     if (found == nullptr) {
         if (search.missing++ == 0) {

@@ -1,6 +1,7 @@
 /// Any message of a NATS client: it is held or parked, never ours; and what is held survives the way to NATS and back. A subject, lines
 /// of headers ("Name: value"), an empty line, the body.
 
+#include <algorithm>
 #include <string>
 #include <string_view>
 

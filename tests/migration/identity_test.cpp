@@ -1,5 +1,6 @@
 // What a message says of itself in NATS, and what is believed of it.
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
