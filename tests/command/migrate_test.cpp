@@ -121,41 +121,29 @@ TEST_CASE("switch as JSON is one call and its answer")
 TEST_CASE("what is dangerous is confirmed by the stream's name")
 {
     for (bool const remote : {false, true})
-        for (auto const* line : {"migrate complete CHAT", "migrate cancel CHAT --delete-stream"}) {
-            INFO(line << remote);
-            runner c{line, migrate_terminal(true, remote)};
-            CHECK_FALSE(c.begin().calls.at(0).args.contains("confirm"));
-            CHECK_FALSE(c.it->wants_input());
-            auto fx = c.admin({1, demand, "it has to be confirmed"});
-            CHECK(fx.out.find("! 12 messages are only in NATS\nType CHAT to go on") == 0);
-            CHECK_FALSE(fx.exit_status);
-            CHECK(c.it->wants_input());
-            SECTION("typed: the command goes out again")
-            {
-                fx = c.input("CHAT\n");
-                CHECK(fx.out == (remote ? "CHAT\n" : ""));
-                REQUIRE(fx.calls.size() == 1);
-                CHECK(fx.calls[0].args["confirm"] == "CHAT");
-                CHECK(c.admin({0, nlohmann::json::object(), {}}).exit_status == 0);
-            }
-            SECTION("something else")
-            {
-                fx = c.input("chat\n");
+        for (auto const* line : {"migrate complete CHAT", "migrate cancel CHAT --delete-stream"})
+            for (auto const* typed : {"CHAT\n", "chat\n", "", "^C"}) {
+                INFO(line << remote << typed);
+                runner c{line, migrate_terminal(true, remote)};
+                CHECK_FALSE(c.begin().calls.at(0).args.contains("confirm"));
+                CHECK_FALSE(c.it->wants_input());
+                auto fx = c.admin({1, demand, "it has to be confirmed"});
+                CHECK(fx.out.find("! 12 messages are only in NATS\nType CHAT to go on") == 0);
+                CHECK_FALSE(fx.exit_status);
+                CHECK(c.it->wants_input());
+                std::string_view const keys{typed};
+                fx = keys.empty() ? c.input_end() : keys == "^C" ? c.interrupt() : c.input(keys);
+                if (keys == "CHAT\n") {
+                    CHECK(fx.out == (remote ? "CHAT\n" : ""));
+                    REQUIRE(fx.calls.size() == 1);
+                    CHECK(fx.calls[0].args["confirm"] == "CHAT");
+                    CHECK(c.admin({0, nlohmann::json::object(), {}}).exit_status == 0);
+                    continue;
+                }
                 CHECK(fx.calls.empty());
-                CHECK(fx.error == "kedge: nothing was done\n");
-                CHECK(fx.exit_status == 1);
+                CHECK(fx.error.find("kedge: nothing was done\n") != std::string::npos);
+                CHECK(fx.exit_status == (keys == "^C" ? 130 : 1));
             }
-            SECTION("the end of the input")
-            {
-                CHECK(c.input_end().exit_status == 1);
-            }
-            SECTION("Ctrl-C")
-            {
-                fx = c.interrupt();
-                CHECK(fx.exit_status == 130);
-                CHECK(fx.error.find("nothing was done") != std::string::npos);
-            }
-        }
 }
 
 TEST_CASE("reverse --abandon is confirmed after its question")
