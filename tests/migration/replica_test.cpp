@@ -1,70 +1,14 @@
 // Single situations of a stream's traffic.
 
 #include <algorithm>
-#include <set>
 #include <string>
 #include <vector>
 
 #include "migration/identity.hpp"
 #include "tests/catch.hpp"
-#include "tests/migration/replica_world.hpp"
+#include "tests/migration/replica_scene.hpp"
 
 namespace kedge::migration::test {
-
-namespace {
-
-settings usual()
-{
-    settings s;
-    s.answer_ms = 1000;
-    s.hold_ms = 2000;
-    return s;
-}
-
-struct scene : replica_world {
-    explicit scene(settings s = usual(), std::uint64_t seed = 1) : replica_world{seed, std::move(s)}
-    {
-        on_row = [this](auto const& a) {
-            if (a.origin != token::none)
-                stored.insert(a.origin);
-        };
-        on_failed = [this](token t, failure const& why) { failed.emplace_back(t, why); };
-    }
-    void jetstream()
-    {
-        set_authority(authority::jetstream, 2);
-        put();
-        settle();
-    }
-    std::vector<std::string> log()
-    {
-        std::vector<std::string> all;
-        for (auto const& r : rows())
-            all.push_back(std::string{r.sender->view()} + " " + std::string{r.message->body()});
-        return all;
-    }
-    std::vector<std::string> bodies()
-    {
-        std::vector<std::string> all;
-        for (auto const& m : messages())
-            all.push_back(m.body);
-        return all;
-    }
-    memory_bus::outcome native(std::string body, bus_headers headers = {}, std::string subject = "chat.n")
-    {
-        bus_message m;
-        m.subject = std::move(subject);
-        m.body = std::move(body);
-        m.headers = std::move(headers);
-        return bus.publish(std::move(m));
-    }
-    std::set<token> stored;
-    std::vector<std::pair<token, failure>> failed;
-};
-
-using lines = std::vector<std::string>;
-
-}  // namespace
 
 TEST_CASE("replica: rows go out, messages come in, both once and in order")
 {
@@ -314,104 +258,10 @@ TEST_CASE("replica: a database that is older than its copy stops, until it is to
     CHECK(s.bodies().size() == s.log().size());
 }
 
-TEST_CASE("replica: publishes that JetStream orders wait for it, and end together when it does not come")
-{
-    scene s;
-    s.settle();
-    s.jetstream();
-    auto const first = s.append("a/x", "chat.a", "1", {"i1"});
-    s.settle();
-    CHECK(s.stored.contains(first));
-    CHECK(s.facts().own_publishes == 1);
-
-    s.backend->reachable(false);
-    // Carried out, and its answer lost.
-    auto const sent = s.append("a/x", "chat.a", "2", {"i2"});
-    s.backend->cut("the cable", {.landed = 1, .late = 0, .told = 0});
-    auto const queued = s.append("a/x", "chat.a", "3", {"i3"});
-    CHECK(s.replica->unsettled() == 2);
-    s.settle(1900);
-    CHECK(s.failed.empty());
-    s.settle(200);
-    REQUIRE(s.failed.size() == 2);
-    CHECK(s.failed[0].first == sent);
-    CHECK(s.failed[1].first == queued);
-    for (auto const& [t, why] : s.failed)
-        CHECK(why.code == error_code::unavailable);
-    CHECK(s.replica->unsettled() != 0);  // what became of the one that was sent nobody knows yet
-
-    SECTION("one that was stored all the same ends the same publish when it comes again")
-    {
-        auto const again = s.append("a/x", "chat.a", "2", {"i2"});
-        auto const next = s.append("a/x", "chat.a", "3", {"i3"});
-        s.backend->reachable(true);
-        s.settle(1000);
-        CHECK(s.stored.contains(again));
-        CHECK(s.stored.contains(next));
-        CHECK(s.bodies() == lines{"1", "2", "3"});
-    }
-    SECTION("another publish with its id is told so")
-    {
-        auto const other = s.append("a/x", "chat.a", "other", {"i2"});
-        s.backend->reachable(true);
-        s.settle(1000);
-        CHECK(s.failed.back().first == other);
-        CHECK(s.failed.back().second.code == error_code::exists);
-        CHECK(s.bodies() == lines{"1", "2"});
-    }
-    s.backend->reachable(true);
-    s.settle(1000);
-    CHECK(s.replica->unsettled() == 0);
-    CHECK(s.bodies().size() == s.log().size());
-}
-
-TEST_CASE("replica: publishes keep their order over a lost link")
-{
-    for (std::uint64_t seed = 1; seed <= 50; ++seed) {
-        scene s{usual(), seed};
-        s.settle();
-        s.jetstream();
-        lines expected;
-        for (int i = 0; i < 40; ++i) {
-            expected.push_back("a/~1 " + std::to_string(i));
-            s.append("a/~1", "chat.a", std::to_string(i));
-            for (int step = 0; step < 3; ++step)
-                s.step();
-            if (i % 10 == 9)
-                s.backend->cut("the cable", {.landed = std::nullopt, .late = 0, .told = std::nullopt});
-        }
-        s.settle(1000);
-        INFO("seed " << seed);
-        REQUIRE(s.log() == expected);
-        REQUIRE(s.stored.size() == 40);
-        REQUIRE(s.failed.empty());
-    }
-}
-
-TEST_CASE("replica: a full JetStream ends publishes only when nothing behind them was accepted")
-{
-    scene s;
-    s.settle();
-    s.jetstream();
-    s.bus.refuse_next(replica_world::name, 10047, "insufficient storage", 100);
-    for (int i = 1; i <= 5; ++i)
-        s.append("a/x", "chat.a", std::to_string(i), {"", static_cast<std::uint64_t>(i)});
-    s.settle(1500);
-    CHECK(s.failed.size() == 5);
-    for (auto const& [t, why] : s.failed)
-        CHECK(why.code == error_code::store_full);
-    CHECK(s.bodies().empty());
-    s.bus.refuse_no_more(replica_world::name);
-    for (int i = 1; i <= 5; ++i)
-        s.append("a/x", "chat.a", std::to_string(i), {"", static_cast<std::uint64_t>(i)});
-    s.settle(1500);
-    CHECK(s.bodies() == lines{"1", "2", "3", "4", "5"});
-}
-
 TEST_CASE("replica: what limits of the JetStream stream take before it is read counts as copied")
 {
     for (std::uint64_t seed = 1; seed <= 50; ++seed) {
-        scene s{usual(), seed};
+        scene s{usual_bounds(), seed};
         s.jet().config.max_msgs_per_subject = 1;
         s.settle();
         for (int i = 0; i < 100; ++i)
@@ -452,7 +302,7 @@ TEST_CASE("replica: a copy that went before it was read is told by its acknowled
 
 TEST_CASE("replica: a deleted stream and a backlog stop it, and say so")
 {
-    auto bounds = usual();
+    auto bounds = usual_bounds();
     bounds.backlog_bytes = 1000;
     scene s{bounds};
     s.settle();

@@ -1,0 +1,104 @@
+// Publishes that JetStream orders, in single situations.
+
+#include <string>
+
+#include "tests/catch.hpp"
+#include "tests/migration/replica_scene.hpp"
+
+namespace kedge::migration::test {
+
+TEST_CASE("replica: publishes that JetStream orders wait for it, and end together when it does not come")
+{
+    scene s;
+    s.settle();
+    s.jetstream();
+    auto const first = s.append("a/x", "chat.a", "1", {"i1"});
+    s.settle();
+    CHECK(s.stored.contains(first));
+    CHECK(s.facts().own_publishes == 1);
+
+    s.backend->reachable(false);
+    // Carried out, and its answer lost.
+    auto const sent = s.append("a/x", "chat.a", "2", {"i2"});
+    s.backend->cut("the cable", {.landed = 1, .late = 0, .told = 0});
+    auto const queued = s.append("a/x", "chat.a", "3", {"i3"});
+    CHECK(s.replica->unsettled() == 2);
+    s.settle(1900);
+    CHECK(s.failed.empty());
+    s.settle(200);
+    REQUIRE(s.failed.size() == 2);
+    CHECK(s.failed[0].first == sent);
+    CHECK(s.failed[1].first == queued);
+    for (auto const& [t, why] : s.failed)
+        CHECK(why.code == error_code::unavailable);
+    CHECK(s.replica->unsettled() != 0);  // what became of the one that was sent nobody knows yet
+
+    SECTION("one that was stored all the same ends the same publish when it comes again")
+    {
+        auto const again = s.append("a/x", "chat.a", "2", {"i2"});
+        auto const next = s.append("a/x", "chat.a", "3", {"i3"});
+        s.backend->reachable(true);
+        s.settle(1000);
+        CHECK(s.stored.contains(again));
+        CHECK(s.stored.contains(next));
+        CHECK(s.bodies() == lines{"1", "2", "3"});
+    }
+    SECTION("another publish with its id is told so")
+    {
+        auto const other = s.append("a/x", "chat.a", "other", {"i2"});
+        s.backend->reachable(true);
+        s.settle(1000);
+        CHECK(s.failed.back().first == other);
+        CHECK(s.failed.back().second.code == error_code::exists);
+        CHECK(s.bodies() == lines{"1", "2"});
+    }
+    s.backend->reachable(true);
+    s.settle(1000);
+    CHECK(s.replica->unsettled() == 0);
+    CHECK(s.bodies().size() == s.log().size());
+}
+
+TEST_CASE("replica: publishes keep their order over a lost link")
+{
+    for (std::uint64_t seed = 1; seed <= 50; ++seed) {
+        scene s{usual_bounds(), seed};
+        s.settle();
+        s.jetstream();
+        lines expected;
+        for (int i = 0; i < 40; ++i) {
+            expected.push_back("a/~1 " + std::to_string(i));
+            s.append("a/~1", "chat.a", std::to_string(i));
+            for (int step = 0; step < 3; ++step)
+                s.step();
+            if (i % 10 == 9)
+                s.backend->cut("the cable", {.landed = std::nullopt, .late = 0, .told = std::nullopt});
+        }
+        s.settle(1000);
+        INFO("seed " << seed);
+        REQUIRE(s.log() == expected);
+        REQUIRE(s.stored.size() == 40);
+        REQUIRE(s.failed.empty());
+    }
+}
+
+TEST_CASE("replica: a full JetStream ends publishes only when nothing behind them was accepted")
+{
+    scene s;
+    s.settle();
+    s.jetstream();
+    s.bus.refuse_next(replica_world::name, 10047, "insufficient storage", 100);
+    for (int i = 1; i <= 5; ++i)
+        s.append("a/x", "chat.a", std::to_string(i), {"", static_cast<std::uint64_t>(i)});
+    s.settle(1500);
+    CHECK(s.failed.size() == 5);
+    for (auto const& [t, why] : s.failed)
+        CHECK(why.code == error_code::store_full);
+    CHECK(s.bodies().empty());
+    s.bus.refuse_no_more(replica_world::name);
+    for (int i = 1; i <= 5; ++i)
+        s.append("a/x", "chat.a", std::to_string(i), {"", static_cast<std::uint64_t>(i)});
+    s.settle(1500);
+    CHECK(s.bodies() == lines{"1", "2", "3", "4", "5"});
+}
+
+}  // namespace kedge::migration::test
