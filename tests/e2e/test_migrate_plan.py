@@ -202,7 +202,7 @@ class Identity(PlanBase):
         certificate, key = make_certificate(directory, "server", authority)
         mine, mine_key = make_certificate(directory, "kedge", authority)
         os.chmod(mine_key, 0o600)
-        config = f'tls {{ cert_file: "{certificate}", key_file: "{key}", ca_file: "{authority[0]}", verify: true }}'
+        config = f'tls {{ cert_file: "{certificate}", key_file: "{key}", ca_file: "{authority[0]}", verify: true, timeout: 20 }}'
         credentials = {"tls": tls_context(authority[0], mine, mine_key)}
         own = f'certificate_file = "{mine}"\nkey_file = "{mine_key}"\n'
         self.serve(own + f'ca_file = "{authority[0]}"', credentials, url="tls", config=config)

@@ -229,7 +229,7 @@ class Fixture(NatsTest):
         authority = make_certificate(directory, "authority")
         certificate, key = make_certificate(directory, "server", authority)
         mine = make_certificate(directory, "client", authority)
-        server = self.nats_server(config=f'tls {{ cert_file: "{certificate}", key_file: "{key}", ca_file: "{authority[0]}", verify: true }}')
+        server = self.nats_server(config=f'tls {{ cert_file: "{certificate}", key_file: "{key}", ca_file: "{authority[0]}", verify: true, timeout: 20 }}')
         self.native(server, tls=tls_context(authority[0], *mine)).flush()
         with self.assertRaises((Disconnected, NatsError)):
             server.connect(tls=tls_context(authority[0])).flush()
