@@ -194,6 +194,7 @@ class Identity(PlanBase):
     def test_wrong_password(self):
         self.serve(f'user = "u"\npassword_file = "{self.file("password", "wrong" + chr(10))}"', {"user": "u", "password": "right"},
                    config='authorization { user: "u", password: "right" }')
+        eventually(lambda: "authorization" in self.migrate("status")["link"]["why"].lower(), "the first try to connect has failed")
         self.bad(["authorization"])
 
     def test_tls(self):

@@ -97,10 +97,11 @@ public:
     template <class Done>
     static bool until(Done&& done, std::chrono::seconds most = 30s)
     {
-        for (auto const end = std::chrono::steady_clock::now() + most; std::chrono::steady_clock::now() < end; std::this_thread::sleep_for(20ms))
+        auto next = std::chrono::steady_clock::now();
+        for (auto const end = next + most; next < end; std::this_thread::sleep_until(next += 20ms))
             if (done())
                 return true;
-        return false;
+        return done();
     }
 
     /// Router thread.
@@ -259,13 +260,13 @@ TEST_CASE("a stream under load is switched and reversed, and nothing is lost or 
     constexpr std::size_t a_second = 3'000;
     std::thread publisher{[&] {
         auto const begin = std::chrono::steady_clock::now();
-        for (std::size_t sent = 0; !stop.load();) {
+        auto next = begin;
+        for (std::size_t sent = 0; !stop.load(); std::this_thread::sleep_until(next += 2ms)) {
             auto const due = static_cast<std::size_t>(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count() * a_second);
             if (due > sent) {
                 r.publish(due - sent);
                 sent = due;
             }
-            std::this_thread::sleep_for(2ms);
         }
     }};
     std::vector<std::uint64_t> held;
