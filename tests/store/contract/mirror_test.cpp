@@ -379,3 +379,21 @@ TEST_CASE("a store in memory that is put back to a backup is another history wit
     CHECK(after.secret == before.secret);
     CHECK(state_of(after, stream).last == 1);
 }
+
+TEST_CASE("the bridges are kept as they were put last")
+{
+    on_both_stores([](store_fixture& f) {
+        CHECK(f.load().bridges.empty());
+        for (std::string const text : {"one", "", "[{\"pattern\":\"live.>\"}]"}) {
+            store_request::put_bridges const put{next_token(), text};
+            CHECK(only<store_event::done>(f.run({put})).request == put.request);
+            f.reopen();
+            CHECK(f.load().bridges == text);
+        }
+        f.fail(store_fixture::fault::broken);
+        CHECK(of<store_event::failed>(f.run({store_request::put_bridges{next_token(), "lost"}})).size() == 1);
+        f.heal();
+        f.reopen();
+        CHECK(f.load().bridges == "[{\"pattern\":\"live.>\"}]");
+    });
+}
