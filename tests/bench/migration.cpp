@@ -15,7 +15,10 @@ using namespace std::chrono_literals;
 constexpr std::size_t unsent_max = 256 * 1024;
 constexpr std::uint64_t unanswered_max = 32'768;
 
-std::string nats_config(std::string const& url) { return "[nats]\nservers = [\"" + url + "\"]\n"; }
+std::string nats_config(std::string const& url, std::string const& settings)
+{
+    return "[nats]\nservers = [\"" + url + "\"]\n" + settings + "\n";
+}
 
 }  // namespace
 
@@ -31,7 +34,7 @@ std::span<migration_scenario const> migration_scenarios() noexcept
 }
 
 mirrored_server::mirrored_server(migration_context const& c, std::string const& nats_url)
-    : process_{c.server, c.folder, c.key, nats_config(nats_url)}, control_{process_.where()}
+    : process_{c.server, c.folder, c.key, nats_config(nats_url, c.settings)}, control_{process_.where()}
 {
     control_.exec("stream add BENCH --subjects d.>");
 }

@@ -20,6 +20,7 @@ struct migration_context {
     std::string server;       ///< the kedged to measure
     std::string nats_server;
     std::string folder;
+    std::string settings;     ///< more lines of [nats]
     std::uint64_t messages;   ///< of one measurement of throughput
     std::uint64_t backlog;    ///< rows to catch up
     std::chrono::duration<double> seconds;  ///< of one measurement of latency

@@ -26,7 +26,7 @@ void print(series& s)
 {
     std::sort(s.values.begin(), s.values.end());
     s.what.value = s.values[s.values.size() / 2];
-    std::printf("  %-28s %12.*f %-11s", s.what.name.c_str(), s.what.value < 100 ? 2 : 0, s.what.value, s.what.unit.c_str());
+    std::printf("  %-31s %12.*f %-11s", s.what.name.c_str(), s.what.value < 100 ? 2 : 0, s.what.value, s.what.unit.c_str());
     if (s.values.size() > 1)
         std::printf(" (%.*f to %.*f)", s.what.value < 100 ? 2 : 0, s.values.front(), s.what.value < 100 ? 2 : 0, s.values.back());
     if (s.what.bar != 0)
@@ -68,7 +68,7 @@ bool run(migration_scenario const& what, migration_context const& c, unsigned ro
 int main(int argc, char** argv)
 {
     std::vector<std::string> names;
-    std::string server, nats_server = "nats-server", folder = ".", json;
+    std::string server, nats_server = "nats-server", folder = ".", settings, json;
     std::uint64_t messages = 300'000, backlog = 1'000'000;
     double seconds = 3;
     unsigned rounds = 5, switches = 10;
@@ -78,6 +78,7 @@ int main(int argc, char** argv)
     app.add_option("--server", server, "the kedged to measure");
     app.add_option("--nats-server", nats_server, "the nats-server beside it")->capture_default_str();
     app.add_option("--folder", folder, "where the homes go: on the disk to be measured")->capture_default_str();
+    app.add_option("--set", settings, "a line of [nats], such as 'pump_messages = 16384'");
     app.add_option("--messages", messages, "of each measurement of throughput")->check(CLI::Range(1'000u, 100'000'000u))->capture_default_str();
     app.add_option("--backlog", backlog, "rows to catch up")->check(CLI::Range(1'000u, 100'000'000u))->capture_default_str();
     app.add_option("--rounds", rounds, "of each scenario that does not repeat itself")->check(CLI::Range(1u, 100u))->capture_default_str();
@@ -105,7 +106,7 @@ int main(int argc, char** argv)
     std::signal(SIGPIPE, SIG_IGN);
     ssh_init();
     client_key const key;
-    migration_context const c{server, nats_server, folder, messages, backlog, std::chrono::duration<double>{seconds}, switches, key};
+    migration_context const c{server, nats_server, folder, settings, messages, backlog, std::chrono::duration<double>{seconds}, switches, key};
     auto results = nlohmann::json::array();
     bool good = true;
     for (auto const& s : migration_scenarios())

@@ -157,9 +157,9 @@ void server_process::forget_peak()
         throw std::runtime_error{"cannot forget the server's peak of memory"};
 }
 
-std::chrono::duration<double> server_process::cpu_time() const
+std::chrono::duration<double> cpu_time_of(pid_t process)
 {
-    auto const text = whole("/proc/" + std::to_string(pid_) + "/stat");
+    auto const text = whole("/proc/" + std::to_string(process) + "/stat");
     std::istringstream fields{text.substr(text.rfind(')') + 2)};
     std::string skipped;
     for (int i = 0; i < 11; ++i)

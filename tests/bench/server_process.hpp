@@ -12,6 +12,9 @@
 
 namespace kedge::bench {
 
+/// User and system time of a process since its start.
+std::chrono::duration<double> cpu_time_of(pid_t);
+
 class server_process {
 public:
     /// Starts `program` in a new folder below `parent` and waits until it is ready (30 s at most). `key` may log in as the
@@ -31,8 +34,7 @@ public:
     /// The most that was resident since its start or `forget_peak`, shared pages too.
     std::uint64_t peak_memory_bytes() const;
     void forget_peak();
-    /// User and system time since its start.
-    std::chrono::duration<double> cpu_time() const;
+    std::chrono::duration<double> cpu_time() const { return cpu_time_of(pid_); }
     /// SIGTERM, and waits. Throws unless it ends by itself with status 0.
     void stop();
 
