@@ -108,13 +108,14 @@ void memory_store::batch_run::operator()(store_request::import_messages const& r
 outcome memory_store::batch_run::import(stream& to, mirror& copy, store_request::import_messages::item const& item)
 {
     auto& state = copy.state;
-    auto const passed = item.place <= state.checkpoint && (item.copy_of == 0 || item.message != nullptr);
-    if (passed || copy.places.contains(item.place))
+    if (item.place <= state.checkpoint && (item.copy_of == 0 || item.message != nullptr))
         return outcome::known;
     if (item.copy_of != 0) {
         auto const* const ours = memory_store::find_row(to, item.copy_of);
         if (ours == nullptr)
             return outcome::passed;
+        if (copy.places.contains(item.place))
+            return outcome::known;
         if (!copy.rows.contains(item.copy_of)) {
             copy.rows[item.copy_of] = {item.place, item.stamp};
             copy.places[item.place] = item.copy_of;
@@ -127,6 +128,8 @@ outcome memory_store::batch_run::import(stream& to, mirror& copy, store_request:
     }
     if (item.message == nullptr)
         return outcome::passed;
+    if (copy.places.contains(item.place))
+        return outcome::known;
     assert(item.sender != nullptr);
     store_request::append row;
     row.time_ms = item.time_ms;
