@@ -98,7 +98,7 @@ struct service::impl {
     struct overflow { stream_id stream{}; };
     struct gone { stream_id stream{}; };
     struct from_router { std::vector<link_output::any> outputs; };
-    using event = std::variant<backend_event::any, store_event::any, queued, overflow, gone, migration_request, from_router>;
+    using event = std::variant<backend_event::any, store_event::any, queued, overflow, gone, migration_request, from_router, limits>;
 
     impl(settings s, std::unique_ptr<pubsub_backend> b, limits const& l, stored_mirrors found, metrics& m)
         : bounds{std::move(s)},
@@ -118,7 +118,7 @@ struct service::impl {
     }
 
     settings const bounds;
-    limits const server;
+    limits server;  // migration thread, once it runs
     stored_mirrors stored;
     metrics& counts;
     bool const configured;
@@ -370,6 +370,7 @@ struct service::impl {
                 }
             }
             void operator()(migration_request& e) const { self.ask(e, now); }
+            void operator()(limits const& e) const { self.server = e; }
             void operator()(from_router& e) const
             {
                 self.plain.unsent(self.backend->unsent_bytes());
@@ -674,6 +675,8 @@ void service::stored(std::vector<store_event::any> const& events) { impl_->take(
 void service::ask(migration_request what) { impl_->put(std::move(what)); }
 
 void service::removed(stream_id stream) { impl_->put(impl::gone{stream}); }
+
+void service::set_limits(limits const& l) { impl_->put(l); }
 
 void service::deliver(std::vector<link_output::any> outputs) { impl_->take(std::move(outputs)); }
 

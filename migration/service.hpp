@@ -45,6 +45,9 @@ public:
     void removed(stream_id) override;
     void deliver(std::vector<link_output::any>) override;
 
+    /// SIGHUP, any thread: plans, starts and bridges go by them from now on. A mirror that runs keeps those that it was started with.
+    void set_limits(limits const&);
+
 private:
     struct impl;
     std::unique_ptr<impl> impl_;

@@ -129,13 +129,14 @@ public:
         router_ = &router;
         migration_log logged(router.for_migration());
         auto const migration = make_migration(router);
+        migration_ = migration.get();
         // However this ends: the router's threads use the migration, and end first.
         std::unique_ptr<router_host, void (*)(router_host*)> const ends(&router, [](router_host* r) { r->stop(); });
         load_keys();
         transport_server transport(transport_of(config_, home_), router, counters_, router.directory());
         transport_ = &transport;
         router.attach(transport.ports());
-        if (migration) migration->start(logged);
+        migration->start(logged);
         router.start();
         file_watch const watch(context_, home_.path().string(), "authorized_keys", [this] { load_keys(); });
         auto const http = start_http();
@@ -238,6 +239,7 @@ private:
             log_set_level(config_.level);
             router_->set_limits(config_.limits);
             transport_->set_limits(config_.limits);
+            migration_->set_limits(config_.limits);
             {
                 std::lock_guard const lock(shown_mutex_);
                 shown_limits_ = config_.limits;
@@ -288,6 +290,7 @@ private:
     boost::asio::steady_timer measure_again_{context_};
     signal_watch* signals_ = nullptr;
     router_host* router_ = nullptr;
+    migration::service* migration_ = nullptr;
     transport_server* transport_ = nullptr;
 };
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import unittest
 
 from harness import Server, eventually, scratch
@@ -90,6 +91,11 @@ class Plan(PlanBase):
         """Messages with their headers have to fit: a body of the greatest size and 64 KiB."""
         self.prepare(max_payload=1024 * 1024 + 64 * 1024 - 1)
         self.bad(["max_payload"])
+        # What the plan says to do can be done without a restart.
+        self.server.configure(self.configuration(self.nats.url(), "") + "[limits]\nbody_bytes = 1048575\n")
+        self.server.process.send_signal(signal.SIGHUP)
+        eventually(lambda: "configuration reloaded" in self.server.log(None), "the configuration is reloaded")
+        self.assertTrue(self.plan()["ok"])
 
     def test_max_payload_that_is_just_enough(self):
         self.prepare(max_payload=1024 * 1024 + 64 * 1024)
