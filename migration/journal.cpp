@@ -23,6 +23,8 @@ std::string write_journal(journal const& j)
                        {"marked", j.marked}};
     if (j.paused)
         out["paused"] = true;
+    if (j.granted_bytes != 0)
+        out["granted_bytes"] = j.granted_bytes;
     if (j.broken)
         out["broken"] = {{"reason", j.broken->reason}, {"why", j.broken->why}, {"next", j.broken->next}};
     if (!j.diff.is_null())
@@ -52,6 +54,7 @@ result<journal> read_journal(std::string_view text)
         j.authority_epoch = in.value("authority_epoch", std::uint64_t{1});
         j.since_ms = in.value("since_ms", std::uint64_t{0});
         j.paused = in.value("paused", false);
+        j.granted_bytes = in.value("granted_bytes", std::uint64_t{0});
         if (auto const at = in.find("broken"); at != in.end())
             j.broken = journal::breakdown{at->value("reason", ""), at->value("why", ""), at->value("next", "")};
         j.from = in.value("from", "");

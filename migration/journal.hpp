@@ -31,6 +31,7 @@ struct journal {
     };
     std::optional<breakdown> broken;
 
+    std::uint64_t granted_bytes = 0;     ///< waited when an operator said start or resume: no backlog that grew
     std::string from;                    ///< of `migrate start`
     std::string jet;                     ///< the JetStream stream
     std::uint64_t created_ns = 0;        ///< of it; another number = another stream of that name

@@ -67,6 +67,14 @@ void mirror::make_replica(mirror_state const& state)
 {
     replica_ = std::make_unique<replica>(identity(), state, last_, context_.bounds, numbers_);
     replica_->set_authority(authority_in(recovered(journal_.phase)), journal_.authority_epoch);
+    replica_->grant(journal_.granted_bytes);
+}
+
+void mirror::grant_backlog(std::uint64_t at_least)
+{
+    journal_.granted_bytes = std::max(at_least, replica_->now().waiting_bytes);
+    replica_->grant(journal_.granted_bytes);
+    dirty_ = true;
 }
 
 void mirror::recover(instant now, effects& out)
@@ -154,9 +162,10 @@ void mirror::settle(instant now, effects& out)
 {
     if (replica_ && !journal_.broken && copies_in(journal_.phase)) {
         auto const& facts = replica_->now();
+        journal_.granted_bytes = std::min(journal_.granted_bytes, facts.waiting_bytes);
         if (facts.broken != breakage::none)
             break_down(std::string{to_string(facts.broken)}, facts.broken_why, now, out);
-        else if (facts.waiting_bytes > context_.bounds.backlog_bytes)
+        else if (facts.waiting_bytes > context_.bounds.backlog_bytes + journal_.granted_bytes)
             break_down("backlog", bytes_text(facts.waiting_bytes) + " wait to be copied, and [nats] backlog_bytes is "
                                       + bytes_text(context_.bounds.backlog_bytes), now, out);
     }
@@ -256,7 +265,7 @@ void mirror::link_down(std::string const& why, instant now, effects& out)
     settle(now, out);
 }
 
-void mirror::on_backend(backend_event::any const& event, instant now, effects& out)
+void mirror::on_backend(backend_event::any& event, instant now, effects& out)
 {
     if (auto const* const answered = std::get_if<backend_event::answered>(&event)) {
         if (answered->request == owner_asked_ && owner_asked_ != token::none) {

@@ -63,7 +63,7 @@ public:
 
     void link_up(instant, effects&);
     void link_down(std::string const& why, instant, effects&);
-    void on_backend(backend_event::any const&, instant, effects&);
+    void on_backend(backend_event::any&, instant, effects&);
     /// Answers to what this mirror asked, and `append_failed` of its stream.
     void on_store(store_event::any const&, instant, effects&);
     void committed(std::vector<store_event::rows_arrived::arrival> const&, instant, effects&);
@@ -145,6 +145,8 @@ private:
     token write(effects&);
     void written(bool done, instant, effects&);
     void make_replica(mirror_state const&);
+    /// What waits now is no backlog that grew: an operator knows of it.
+    void grant_backlog(std::uint64_t at_least = 0);
     void steer(instant, effects&);     // runs or stops the replica as phase and flags say
     void settle(instant, effects&);    // looks at what the replica says, and at what the job waits for
     void break_down(std::string reason, std::string why, instant, effects&);

@@ -137,6 +137,7 @@ void mirror::resumed(instant now, effects& out)
     if (replica_ && was_broken) {
         replica_->adopt(job_->what.adopt);
         replica_->mend();
+        grant_backlog();
     }
     wait(stage::committing, write(out), now);
 }

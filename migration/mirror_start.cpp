@@ -115,6 +115,8 @@ void mirror::start_counted(mirror_state state, instant now, effects& out)
     } else if (replica_) {
         replica_->mend();
     }
+    if (replica_)
+        grant_backlog(state.waiting_bytes);
     steer(now, out);
     ask_owner(now, out);
     auto const& copy = job_->checks->to_copy();

@@ -85,13 +85,19 @@ void replica::impl::show()
     if (shown.waiting_rows == 0) {
         shown.waiting_since_ms = 0;
     } else if (at == replica_phase::live) {
-        auto const first = std::ranges::find_if(pump.sent, [](auto const& r) { return !r.read; });
-        if (first != pump.sent.end())
+        // From where it was found last: acknowledgements may lag behind, and this is asked at each of them.
+        auto first = std::ranges::lower_bound(pump.sent, pump.unread_from, {}, &pump_state::sent_row::seq);
+        while (first != pump.sent.end() && first->read)
+            ++first;
+        if (!pump.sent.empty())
+            pump.unread_from = first != pump.sent.end() ? first->seq : pump.sent.back().seq + 1;
+        if (first != pump.sent.end()) {
             shown.waiting_since_ms = first->time_ms;
-        else if (!pump.chunk.empty())
+        } else if (!pump.chunk.empty()) {
             shown.waiting_since_ms = pump.chunk.front().time_ms;
-        else if (!pump.ring.empty() && pump.fetch_from >= pump.ring_from)
+        } else if (!pump.ring.empty() && pump.fetch_from >= pump.ring_from) {
             shown.waiting_since_ms = pump.ring.front().time_ms;
+        }
     }
     shown.floor = stored.floor;
     shown.last = last;
@@ -169,7 +175,7 @@ void replica::link_down(std::string why, instant now, effects& out)
     s.show();
 }
 
-bool replica::on_backend(backend_event::any const& event, instant now, effects& out)
+bool replica::on_backend(backend_event::any& event, instant now, effects& out)
 {
     auto const mine = impl_->on_backend(event, now, out);
     if (mine)
@@ -234,6 +240,8 @@ void replica::abandon(std::string why, instant now, effects& out)
 }
 
 void replica::adopt(bool on) { impl_->adopting = on; }
+
+void replica::grant(std::uint64_t bytes) { impl_->granted_bytes = bytes; }
 
 void replica::mend()
 {

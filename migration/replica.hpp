@@ -62,8 +62,8 @@ public:
 
     void link_up(backend_event::link_up const&, instant, effects&);
     void link_down(std::string why, instant, effects&);
-    /// False: it is not this replica's.
-    bool on_backend(backend_event::any const&, instant, effects&);
+    /// False: it is not this replica's. Else it takes what it needs out of the event.
+    bool on_backend(backend_event::any&, instant, effects&);
     /// Answers to its own requests. False: it is not this replica's.
     bool on_store(store_event::any const&, instant, effects&);
     /// Rows of the stream that the store has committed, whatever their origin, in order.
@@ -87,6 +87,8 @@ public:
 
     /// Takes over what the copy holds and the log lacks, instead of `log_rewound`.
     void adopt(bool);
+    /// So much waits by an operator's word and is not counted as backlog, until it is copied.
+    void grant(std::uint64_t bytes);
     void mend();  ///< clears `broken`: an operator has seen to it; the next `run` tries again
 
     struct parked_message {

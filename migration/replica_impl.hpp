@@ -53,6 +53,7 @@ struct pump_state {
     std::deque<sent_row> sent;       ///< rising seq and ticket; until read back and answered
     std::size_t unread = 0;
     std::size_t unread_bytes = 0;
+    message_seq unread_from = 0;     ///< all sent below are read
 
     std::deque<row> chunk;           ///< read from the store, not sent
     message_seq fetch_from = 1;      ///< every row that waits below was sent or is in `chunk`
@@ -187,6 +188,7 @@ struct replica::impl {
     bool adopting = false;
 
     bool running = false;
+    std::uint64_t granted_bytes = 0; ///< waits by an operator's word
     std::uint64_t connection = 0;    ///< 0 = no link
     std::size_t payload_max = 0;
     replica_phase at = replica_phase::idle;
@@ -223,7 +225,7 @@ struct replica::impl {
     void go_live(instant, effects&);
     void drain(instant, effects&);
     void drained(instant, effects&);
-    bool on_backend(backend_event::any const&, instant, effects&);
+    bool on_backend(backend_event::any&, instant, effects&);
     bool on_store(store_event::any const&, instant, effects&);
 
     // replica.cpp

@@ -192,17 +192,16 @@ void replica::impl::drained(instant now, effects& out)
         ask_again(wait, now);
 }
 
-bool replica::impl::on_backend(backend_event::any const& event, instant now, effects& out)
+bool replica::impl::on_backend(backend_event::any& event, instant now, effects& out)
 {
     if (auto const* const e = std::get_if<backend_event::acked>(&event))
         return row_answered(e->ticket, e, nullptr, now, out) || own_answered(e->ticket, e, nullptr, now, out);
     if (auto const* const e = std::get_if<backend_event::refused>(&event))
         return row_answered(e->ticket, nullptr, e, now, out) || own_answered(e->ticket, nullptr, e, now, out);
-    if (auto const* const e = std::get_if<backend_event::messages>(&event)) {
+    if (auto* const e = std::get_if<backend_event::messages>(&event)) {
         if (in.reader != e->reader)
             return false;
-        auto copy = *e;
-        received(std::move(copy), now, out);
+        received(std::move(*e), now, out);
         return true;
     }
     if (auto const* const e = std::get_if<backend_event::reader_ended>(&event)) {

@@ -167,8 +167,9 @@ bool replica::impl::own_answered(std::uint64_t ticket, backend_event::acked cons
         e.duplicate = ack->duplicate;
         shown.duplicates += ack->duplicate;
         shown.jet_last = std::max(shown.jet_last, ack->place);
+        auto const missing = !e.settled && ack->place <= in.built;
         pop_own();
-        if (ack->place <= in.built)
+        if (missing)
             find_missing(in.built, now, out);
         if (!in.gone.empty())
             build(now, out);

@@ -134,7 +134,8 @@ void replica::impl::committed(std::vector<store_event::rows_arrived::arrival> co
             pump.ring_from = pump.ring.front().seq;
         }
     }
-    if (running && stored.waiting_bytes > bounds.backlog_bytes)
+    granted_bytes = std::min(granted_bytes, stored.waiting_bytes);
+    if (running && stored.waiting_bytes > bounds.backlog_bytes + granted_bytes)
         return break_down(breakage::backlog, "more than " + std::to_string(bounds.backlog_bytes) + " bytes of " + who.name
                                                  + " wait to be copied to NATS", out);
     pump_rows(now, out);
@@ -185,8 +186,9 @@ bool replica::impl::row_answered(std::uint64_t ticket, backend_event::acked cons
         sent->duplicate = ack->duplicate;
         shown.duplicates += ack->duplicate;
         shown.jet_last = std::max(shown.jet_last, ack->place);
+        auto const missing = !sent->read && ack->place <= in.built;
         pop_sent();
-        if (ack->place <= in.built)
+        if (missing)
             find_missing(in.built, now, out);
         if (!in.gone.empty())
             build(now, out);

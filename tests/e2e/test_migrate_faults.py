@@ -97,6 +97,28 @@ class Away(Faults):
         self.assert_bodies("ssh", range(1, 31))
         self.assert_same_sides()
 
+    def test_more_waits_than_is_allowed(self):
+        """Beyond `backlog_bytes` the mirror is given up, never a publish; an operator has it filled again."""
+        self.server.stop()
+        self.server.configure(self.configuration(self.nats.url(), "backlog_bytes = 1048576"))
+        self.server.start()
+        self.await_link()
+        self.prepare("MIRRORING")
+        self.nats.kill()
+        for number in range(11, 611):
+            self.alice.send("pub", f"ssh {number} " + "x" * 4000, id=f"p{number}", subject=TOKEN + ".ssh")
+        self.assertEqual({self.alice.answer(f"p{number}").op for number in range(11, 611)}, {"ok"})
+        s = self.await_status(lambda s: s["broken"], "it is given up")
+        self.assertIn("backlog", s["broken"]["reason"])
+        self.assertTrue(s["broken"]["next"])
+        self.nats.start()
+        eventually(lambda: self.link_state()["state"] == "up", "the link is back")
+        self.publish(self.alice, 5, first=611)
+        self.migrate("resume", STREAM)
+        self.level()
+        self.assert_bodies("ssh", range(1, 616))
+        self.assert_same_sides()
+
     def test_kedged_starts_without_it(self):
         for state in ("MIRRORING", "NATS"):
             with self.subTest(state):
