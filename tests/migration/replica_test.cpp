@@ -289,7 +289,8 @@ TEST_CASE("replica: a copy that went before it was read is told by its acknowled
     later.time_ns = 1;
     for (auto id = 1u; id < 20; ++id) {
         effects out;
-        s.replica->on_backend(backend_event::messages{reader_id{id}, {later}, 0}, s.now(), out);
+        backend_event::any heard{backend_event::messages{reader_id{id}, {later}, 0}};
+        s.replica->on_backend(heard, s.now(), out);
         s.apply(std::move(out));
     }
     while (s.store_step() || s.store_event_step()) {}
