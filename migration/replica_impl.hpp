@@ -268,7 +268,7 @@ struct replica::impl {
     void new_lane();
     void lose(store_request::append const&, failure, effects&);
     void lose_all(failure const& why, instant, effects&);
-    void refused(publish_state::entry&, backend_event::refused const&, instant, effects&);
+    bool refused(publish_state::entry&, backend_event::refused const&, instant, effects&);
     std::size_t unsettled() const noexcept;
 
     // replica_import.cpp

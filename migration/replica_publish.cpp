@@ -177,8 +177,7 @@ bool replica::impl::own_answered(std::uint64_t ticket, backend_event::acked cons
     } else {
         if (!no->sent || no->answered)
             e.maybe = e.maybe_before;
-        refused(e, *no, now, out);
-        auto const open = !e.settled;
+        bool const open = refused(e, *no, now, out);  // `e` may be gone now
         pop_own();
         if (open)
             drain(now, out);
@@ -191,26 +190,28 @@ bool replica::impl::own_answered(std::uint64_t ticket, backend_event::acked cons
 
 /// A message that the server does not take for what it is ends with an error. Of any other refusal the publisher hears only if nothing
 /// that was sent behind it can have been accepted: what is open is sent again, one at a time, and if that is refused, all of it ends.
-void replica::impl::refused(publish_entry& e, backend_event::refused const& no, instant now, effects& out)
+/// Whether it is still open.
+bool replica::impl::refused(publish_entry& e, backend_event::refused const& no, instant now, effects& out)
 {
     if (!no.answered)
-        return;
+        return !e.settled;
     ++shown.refusals;
     shown.refused_why = no.why;
     if (e.settled) {
         ++shown.reordered;  // given up before: when it is sent again it is behind what was accepted after it
-        return;
+        return false;
     }
     if (passes(no.code) && !is_full(no.code))
-        return;
+        return true;
     if (is_for_good(no.code)) {
         lose(e.what, {error_code::too_large, "NATS refuses the message: " + no.why}, out);
         settle(e);
     } else if (!std::exchange(own.cautious, true) || own.wire > 1) {
-        return;
+        return true;
     } else {
         lose_all({is_full(no.code) ? error_code::store_full : error_code::quota, "NATS refuses messages: " + no.why}, now, out);
     }
+    return false;
 }
 
 /// An own publish was read back which is not one of those that are open under its number. If it is one that was given up and is
