@@ -209,7 +209,8 @@ std::string mirror::next_for(std::string const& reason) const
         return "the database here is older than the copy: if it was restored on purpose, 'kedge migrate resume " + s
              + " --adopt' takes over what JetStream holds and the log lacks";
     if (reason == to_string(breakage::foreign_owner))
-        return "find out which kedged also writes to " + jet_name() + " and stop it; when the stream is this server's again it goes on by itself";
+        return "find out which kedged also writes to " + jet_name() + " and stop it; if that was started from a backup of this home, 'kedge migrate resume "
+             + s + " --adopt' takes the stream back";
     if (reason == to_string(breakage::stream_gone))
         return "if [nats] servers names the right cluster, 'kedge migrate resume " + s + " --adopt' makes " + jet_name()
              + " anew and fills it from the log; when the old one is back it goes on by itself";

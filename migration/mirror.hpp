@@ -235,6 +235,8 @@ private:
     std::uint64_t rewrite_ms_ = 0;     // steady: a failed write is tried again then
     std::unique_ptr<replica> replica_;
     bool checked_ = false;             // whose the stream is was looked at on this link
+    bool taken_ = false;               // another database of this home has marked the stream
+    bool reclaiming_ = false;          // an operator says that it is ours all the same
     token owner_asked_ = token::none;
     std::uint64_t owner_due_ms_ = 0;   // steady
     std::optional<job> job_;

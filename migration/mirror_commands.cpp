@@ -117,6 +117,12 @@ void mirror::resume(instant now, effects& out)
         return answer({0, status(now), {}}, out);
     if (journal_.broken && journal_.broken->reason == "journal")
         return refuse_job(journal_.broken->why + ": " + journal_.broken->next, out);
+    if (journal_.broken && journal_.broken->reason == to_string(breakage::foreign_owner)) {
+        if (!taken_ || !job_->what.adopt)
+            return refuse_job(journal_.broken->why + ": " + journal_.broken->next, out);
+        reclaiming_ = true;
+        owner_due_ms_ = now.steady_ms;
+    }
     if (journal_.broken && journal_.broken->reason == to_string(breakage::stream_gone) && job_->what.adopt) {
         if (!linked())
             return refuse_job("there is no link to NATS: " + context_.link.why, out);

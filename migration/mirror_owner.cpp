@@ -42,7 +42,10 @@ void mirror::owner_known(jet_info const& info, instant now, effects& out)
         return;
     auto const gone = std::string{to_string(breakage::stream_gone)};
     auto const foreign = std::string{to_string(breakage::foreign_owner)};
-    auto const whose = judge_owner(info.config.description, self(), journal_.marked);
+    auto whose = judge_owner(info.config.description, self(), journal_.marked);
+    taken_ = whose == ownership::taken;
+    if (taken_ && reclaiming_)
+        whose = ownership::renewed;
     if (info.created_ns != journal_.created_ns) {
         // nats-server 2.9 gives a stream that was updated another time of creation at its next start: ours bears our mark. What is
         // in it is for the replica to compare.
@@ -57,7 +60,7 @@ void mirror::owner_known(jet_info const& info, instant now, effects& out)
     case ownership::ours: break;
     case ownership::unmarked:
     case ownership::renewed: {
-        // Ours from before a restore, or somebody edited the description away.
+        // Ours from before a restore, taken back from another database of this home, or somebody edited the description away.
         auto config = info.config;
         config.description = describe_owner(self());
         owner_asked_ = numbers_.next_token();
@@ -69,6 +72,7 @@ void mirror::owner_known(jet_info const& info, instant now, effects& out)
         checked_ = false;
         return break_down(foreign, jet_name() + " belongs to " + name_owner(info.config.description), now, out);
     }
+    reclaiming_ = false;
     if (journal_.marked != context_.incarnation) {
         journal_.marked = context_.incarnation;
         dirty_ = true;

@@ -200,7 +200,7 @@ void add_migrate(tree& t)
                         "database was put back from a backup on purpose (what JetStream holds beyond it\n"
                         "is taken over), or that the stream in JetStream was removed for good (it is\n"
                         "made anew and filled from here).\n"};
-    resume.flag("--adopt", "adopt", "After a restore, or when the stream in JetStream is gone: fill one side from the other");
+    resume.flag("--adopt", "adopt", "After a restore, or when the stream in JetStream is gone or was marked by a backup of this home: fill one side from the other");
     resume.no_wait("Do not wait until it has caught up");
     add_ends(t, migrate);
     add_events(t, migrate);

@@ -157,6 +157,15 @@ class Homes(Migrating):
         self.level(server=other)
         copies = [copy.body for _, copy in self.copies()]
         self.assertEqual(copies, [f"ssh {n}".encode() for n in (*range(1, 11), 12)])
+        # The other one was a mistake: it stops, and its original takes the stream back, with what was published there.
+        other.stop()
+        self.assertIn("--adopt", self.broken()["next"])
+        self.refused("resume", STREAM)
+        self.migrate("resume", STREAM, "--adopt")
+        self.level()
+        self.assertIsNone(self.status()["broken"])
+        self.assertEqual(sorted(row.body for row in self.rows()), sorted(f"ssh {n}".encode() for n in range(1, 13)))
+        self.assert_same_sides()
 
     def another_server(self, state):
         self.bring_to(state)

@@ -375,6 +375,34 @@ TEST_CASE("a stream of somebody else is not taken, and one that is taken from us
     both_sides_are_one(w);
 }
 
+TEST_CASE("a stream that another database of this home has marked is taken back by an operator's word; another home's is not")
+{
+    struct row {
+        char const* name;
+        bool of_this_home;
+    };
+    for (auto const& r : {row{"a backup of this home", true}, row{"another home", false}}) {
+        INFO(r.name);
+        mirror_world w{11};
+        bring_to(w, "MIRRORING");
+        auto config = w.bus.find("CHAT")->config;
+        auto const ours = config.description;
+        config.description = describe_owner({r.of_this_home ? home_of(w.alive->secret) : "0123456789abcdef", "another", "CHAT"});
+        w.bus.update(config);
+        REQUIRE(w.until([&] { return !w.status()["broken"].is_null(); }));
+        refused_because(w.run("resume"), "belongs to");
+        if (!r.of_this_home) {
+            refused_because(w.run("resume", {{"adopt", true}}), "belongs to");
+            continue;
+        }
+        must(w.run("resume", {{"adopt", true}}));
+        REQUIRE(w.until([&] { return w.bus.find("CHAT")->config.description == ours; }));
+        w.publish(5);
+        both_sides_are_one(w);
+        CHECK(w.status()["broken"].is_null());
+    }
+}
+
 TEST_CASE("a JetStream stream that is gone is made anew by an operator's word, and filled from the log")
 {
     mirror_world w{10};
