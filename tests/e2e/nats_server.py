@@ -159,8 +159,12 @@ def make_certificate(directory, name, issuer=None):
     certificate, key = os.path.join(directory, name + ".crt"), os.path.join(directory, name + ".key")
     words = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
              "-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost", "-keyout", key, "-out", certificate]
+    # Python 3.13 accepts no authority that does not say that it may sign.
     if issuer:
-        words += ["-CA", issuer[0], "-CAkey", issuer[1], "-addext", "basicConstraints=critical,CA:FALSE"]
+        words += ["-CA", issuer[0], "-CAkey", issuer[1], "-addext", "basicConstraints=critical,CA:FALSE",
+                  "-addext", "keyUsage=critical,digitalSignature"]
+    else:
+        words += ["-addext", "keyUsage=critical,digitalSignature,keyCertSign,cRLSign"]
     subprocess.run(words, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return certificate, key
 
