@@ -28,6 +28,7 @@ class World(Migrating):
         self.rewinds = 0
         self.clients = []
         self._jet, self._jet_rewinds = [], 0
+        self._known_rewinds = 0  # of which kedge knows for certain
         super().setUp()
         self.addCleanup(self.end_clients)
         link = self.server.link("audit")
@@ -108,7 +109,11 @@ class World(Migrating):
             self._jet_rewinds = -1
             return
         zero = s["lag"]["known"] and s["lag"]["messages"] == 0
-        self.history.inspections.append(Inspection(what, s, s["floor"], s["last"], zero, held))
+        if s["lag"]["known"]:
+            self._known_rewinds = self.rewinds
+        # Put back, and kedge has not seen it yet: what it says to be there is what was there before.
+        floor = s["floor"] if self._known_rewinds == self.rewinds else 0
+        self.history.inspections.append(Inspection(what, s, floor, s["last"], zero, held))
 
     # --- the end
 
