@@ -2,6 +2,7 @@
 test carries the steps out one after another; how the world looks then is up to the machine."""
 
 import collections
+import itertools
 import random
 
 Step = collections.namedtuple("Step", "number what answers delay seconds label command who")
@@ -13,12 +14,14 @@ KILLS = {"kill kedged": 3, "kill at label": 4, "kill nats": 2, "kill both": 1, "
 OTHERS = ("freeze nats", "freeze kedged", "freeze client", "cut", "hold the line", "look", "look")
 COMMANDS = ("advance", "advance", "advance", "pause", "diff", "dry run", "cancel", None, None, None)
 
+OWN = "a stream of its own"  # which is brought that far for it
 # label -> the state in which the command that passes it has a place; None = traffic passes it
 LABELS = {
     "start.intent": "LEGACY", "start.created": "LEGACY", "start.committed": "LEGACY",
     **{f"switch.{point}": "MIRRORING" for point in ("intent", "held", "fenced", "committed", "released")},
     **{f"reverse.{point}": "NATS" for point in ("intent", "held", "fenced", "committed", "released")},
     "cancel.intent": "MIRRORING", "cancel.committed": "MIRRORING",
+    "complete.intent": OWN, "complete.committed": OWN,
     "pump.sent": None, "import.asked": None, "import.stored": None,
 }
 TAKEBACK = ("takeback.asked", "takeback.done")
@@ -33,18 +36,18 @@ def _dealt(source, cards):
 
 
 def kills_of(step):
-    """How many kill -9 it is, when all goes as written. Before a label kedged is killed to come back with it."""
+    """How many kill -9 it is, when all goes as written. Before a label kedged is killed to come back with it; a client may be one without
+    a process, whose line is cut instead."""
     return {"kill kedged": 1, "kill at label": 2, "kill nats": 1, "kill both": 2, "put back": 1, "put back and kill": 3,
             "kill client": 1}.get(step.what, 0)
 
 
-def schedule(seed, kills):
-    """Steps with at least so many kills."""
+def steps(seed):
+    """Without end."""
     source = random.Random(seed)
     deck = _dealt(source, [name for name, times in KILLS.items() for _ in range(times)])
     labels, takeback = _dealt(source, LABELS), _dealt(source, TAKEBACK)
-    steps, planned = [], 0
-    while planned < kills:
+    for number in itertools.count(1):
         if source.random() < 0.4:
             what, label = source.choice(OTHERS), None
         else:
@@ -53,8 +56,15 @@ def schedule(seed, kills):
         if label and source.random() < 0.3 and LABELS.get(label, 1) is None:
             label += f"#{source.randint(2, 20)}"
         command = source.choice(COMMANDS) if what != "kill at label" else None
-        step = Step(len(steps) + 1, what, source.randint(10, 150), source.uniform(0, 0.1), round(source.uniform(0.2, 1.2), 2), label, command,
-                    source.randrange(1 << 16))
-        steps.append(step)
+        yield Step(number, what, source.randint(10, 150), source.uniform(0, 0.1), round(source.uniform(0.2, 1.2), 2), label, command,
+                   source.randrange(1 << 16))
+
+
+def schedule(seed, kills):
+    """As many as have so many kills, when all goes as written."""
+    found, planned = [], 0
+    for step in steps(seed):
+        if planned >= kills:
+            return found
+        found.append(step)
         planned += kills_of(step)
-    return steps
