@@ -16,6 +16,8 @@ namespace {
 constexpr std::string_view origin_header = "Kedge-Origin";
 constexpr std::string_view call_prefix = "_call.";  // reply subjects of calls: one reply, and the core knows them
 constexpr std::uint64_t reopen_ms = 1000;
+constexpr std::uint64_t listen_again_ms = 2000;  // while a rule refuses a subscription
+constexpr char listen_id = 's';                  // begins the id of a subscription; those of calls are numbers
 constexpr std::size_t frame_max = 64 * 1024 * 1024;  // of the router's own making: a bound against mistakes alone
 constexpr std::size_t header_block_bytes = 12;       // what begins and ends NATS's headers
 
@@ -64,7 +66,7 @@ void bridge::begin(bridge_rule rule, effects& out)
     auto& made = crossings_[++last_crossing_];
     made.rule = std::move(rule);
     if (made.rule.goes_out()) {
-        say(op::subscribe{{}, made.rule.pattern, {}}, 0, out);
+        listen(last_crossing_, out);
         hear_replies(out);
     }
     if (made.rule.comes_in()) {
@@ -226,7 +228,13 @@ void bridge::open(effects& out)
     out.links.push_back({*link_, std::move(opened)});
     for (auto const& [id, each] : crossings_)
         if (each.rule.goes_out())
-            say(op::subscribe{{}, each.rule.pattern, {}}, 0, out);
+            listen(id, out);
+}
+
+/// Again is harmless: the router knows what the link has.
+void bridge::listen(number which, effects& out)
+{
+    say(op::subscribe{listen_id + std::to_string(which), crossings_.at(which).rule.pattern, {}}, 0, out);
 }
 
 void bridge::say(op::any what, std::size_t bytes, effects& out)
@@ -260,7 +268,9 @@ void bridge::on_router(std::vector<link_output::any> told, instant now, effects&
                 else if (auto* const reply = std::get_if<notice::reply>(&heard))
                     answered(std::move(*reply), fx);
                 else if (auto const* const error = std::get_if<notice::error>(&heard))
-                    failed(*error);
+                    failed(*error, now);
+                else if (auto const* const ok = std::get_if<notice::ok>(&heard); ok && ok->id.starts_with(listen_id))
+                    listens(ok->id);
             }
         }
     }
@@ -289,11 +299,16 @@ void bridge::out(notice::msg&& m, instant now, effects& fx)
     auto* const at = carrying_out(m.subject);
     if (!at)
         return;  // of a bridge that has just been removed
+    auto const not_sent = [&](std::string why) {
+        nobody_there(m.reply_to, fx);
+        drop(*at, std::move(why));
+    };
     if (!up_)
-        return drop(*at, "there was no link to NATS");
+        return not_sent("there was no link to NATS");
     bus_message sent;
     fill(sent, *message::make({m.subject, m.pub_id, {}, m.headers, m.body}), m.from, m.time_ms);
     sent.headers.emplace_back(origin_header, home_);
+    number request = 0;
     if (!m.reply_to.empty()) {
         auto const comes_back = std::ranges::any_of(crossings_, [&](auto const& each) {
             return each.second.rule.comes_in() && matches(each.second.rule.pattern, m.reply_to);
@@ -302,14 +317,24 @@ void bridge::out(notice::msg&& m, instant now, effects& fx)
             sent.reply = m.reply_to;
         } else if (may_wait()) {
             auto const bridge_number = std::ranges::find_if(crossings_, [&](auto const& each) { return &each.second == at; })->first;
-            sent.reply = inbox_ + std::to_string(requests_.add({m.reply_to, bridge_number, now.steady_ms + bounds_.bridge_reply_ms}));
+            request = requests_.add({m.reply_to, bridge_number, now.steady_ms + bounds_.bridge_reply_ms});
+            sent.reply = inbox_ + std::to_string(request);
         } else {
             drop(*at, "too many requests wait for a reply: one was sent as a message that expects none");
         }
     }
-    if (auto why = send(std::move(sent), fx); !why.empty())
-        return drop(*at, std::move(why));
+    if (auto why = send(std::move(sent), fx); !why.empty()) {
+        requests_.remove(request);
+        return not_sent(std::move(why));
+    }
     ++at->out;
+}
+
+/// The core knows whether somebody here may answer a call all the same.
+void bridge::nobody_there(std::string const& reply_to, effects& fx)
+{
+    if (reply_to.starts_with(call_prefix))
+        say(op::reply{reply_to, std::string{wire_word(error_code::no_responders)}, {}, message::make({})}, 0, fx);
 }
 
 void bridge::answered(notice::reply&& r, effects& fx)
@@ -331,8 +356,31 @@ void bridge::answered(notice::reply&& r, effects& fx)
         ++at->second.out;
 }
 
-void bridge::failed(notice::error const& e)
+bridge::crossing* bridge::listening(std::string_view id)
 {
+    auto const which = number_in(id.substr(1));
+    auto const at = which ? crossings_.find(*which) : crossings_.end();
+    return at == crossings_.end() ? nullptr : &at->second;
+}
+
+void bridge::listens(std::string_view id)
+{
+    if (auto* const at = listening(id); at && std::exchange(at->deaf, false))
+        at->why.clear();
+}
+
+void bridge::failed(notice::error const& e, instant now)
+{
+    // Rules may change again; that one took a subscription away is said without an id.
+    if (e.code == error_code::denied && (e.id.empty() || e.id.front() == listen_id) && listen_due_ms_ == 0)
+        listen_due_ms_ = now.steady_ms + listen_again_ms;
+    if (e.id.starts_with(listen_id)) {
+        if (auto* const at = listening(e.id)) {
+            at->deaf = true;
+            at->why = e.message;
+        }
+        return;
+    }
     if (e.id.empty()) {
         ++refused_;
         refused_why_ = e.message;
@@ -434,8 +482,7 @@ void bridge::replied(bus_message&& m, effects& fx)
     auto const which = asked->bridge;
     auto const to = asked->reply;
     if (m.body.empty() && header_of(m, "Status") == "503") {
-        if (to.starts_with(call_prefix))  // the core knows whether somebody here may answer all the same
-            say(op::reply{to, std::string{wire_word(error_code::no_responders)}, {}, message::make({})}, 0, fx);
+        nobody_there(to, fx);
         return requests_.remove(*id);
     }
     if (to.starts_with(call_prefix))
@@ -460,12 +507,19 @@ void bridge::tick(instant now, effects& out)
         if (!crossings_.empty())
             open(out);
     }
+    if (listen_due_ms_ && listen_due_ms_ <= now.steady_ms) {
+        listen_due_ms_ = 0;
+        for (auto const& [id, each] : crossings_)
+            if (each.rule.goes_out())
+                listen(id, out);
+    }
 }
 
 std::optional<std::uint64_t> bridge::due_ms() const
 {
     auto due = calls_.due_ms();
-    for (auto const other : {requests_.due_ms(), open_due_ms_ ? std::optional{open_due_ms_} : std::nullopt})
+    auto const set = [](std::uint64_t ms) { return ms ? std::optional{ms} : std::nullopt; };
+    for (auto const other : {requests_.due_ms(), set(open_due_ms_), set(listen_due_ms_)})
         if (other)
             due = due ? std::min(*due, *other) : *other;
     return due;

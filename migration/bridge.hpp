@@ -69,7 +69,8 @@ private:
         bridge_rule rule;
         plain_id heard{};          ///< of the subscription to NATS, if it comes in
         std::uint64_t out = 0, in = 0, dropped = 0;
-        std::string why;           ///< the last one was dropped
+        std::string why;           ///< the last one was dropped, or it is deaf
+        bool deaf = false;         ///< a rule does not let it hear kedge's side: asked for again and again
     };
     struct change {
         token request{};           ///< of the store
@@ -81,6 +82,9 @@ private:
     void begin(bridge_rule, effects&);
     void end(number, effects&);
     void open(effects&);
+    void listen(number, effects&);
+    crossing* listening(std::string_view id);
+    void listens(std::string_view id);
     void say(op::any, std::size_t bytes, effects&);
     void hear_replies(effects&);
     crossing* carrying_out(std::string_view subject);
@@ -89,7 +93,8 @@ private:
 
     void out(notice::msg&&, instant, effects&);
     void answered(notice::reply&&, effects&);
-    void failed(notice::error const&);
+    void failed(notice::error const&, instant);
+    void nobody_there(std::string const& reply_to, effects&);
     /// Hands it to NATS, or says why not.
     std::string send(bus_message&&, effects&);
     void in(crossing&, number, bus_message&&, instant, effects&);
@@ -114,6 +119,7 @@ private:
     std::optional<link_id> link_;
     std::uint64_t links_ = 0;
     std::uint64_t open_due_ms_ = 0;  ///< steady: the link is opened again then; 0 = not
+    std::uint64_t listen_due_ms_ = 0;  ///< steady: what may be refused is subscribed to again then; 0 = not
     notice_decoder decoder_;
     std::size_t under_way_ = 0;      ///< bytes said and not handled
     bridge_replies calls_;           ///< requests of NATS: by the id of the call

@@ -293,6 +293,33 @@ class Requests(Bridged):
         self.assertEqual(native.request("live.nobody").body, b"here")
         self.assertEqual(self.dropped(), 0)
 
+    def test_no_link(self):
+        """Without NATS a call that only a bridge could carry is not waited for."""
+        alice = self.link("alice")
+        self.nats.kill()
+        eventually(lambda: self.link_state()["state"] == "down", "the end of the link is seen")
+        answer = alice.ask("call", subject="live.nobody")
+        self.assertEqual((answer.op, answer["code"]), ("error", "no_responders"))
+
+    def test_a_rule_taken_back(self):
+        """A rule that takes the bridge's right away, and its end: it hears again by itself."""
+        native, alice = self.native(self.nats), self.link("alice")
+        heard = native.subscribe("live.talk")
+        native.flush()
+
+        def crosses():
+            alice.send("pub", b"hello", subject="live.talk")
+            alice.ping()
+            native.flush()
+            return bool(heard.rest())
+
+        self.assertTrue(crosses())
+        self.server.admin("user", "add", "nats")
+        rule = json.loads(self.server.admin("rule", "add", "deny", "subscribe", "live.>", "--user", "nats", "--json"))["id"]
+        eventually(lambda: not crosses(), "the rule takes it away")
+        self.server.admin("rule", "remove", str(rule))
+        eventually(crosses, "it hears again")
+
     def test_a_reply_leads_nowhere_else(self):
         """What a reply_to names has to be open to users: a NATS client reaches no subject of operators by it."""
         native, alice, op = self.native(self.nats), self.link("alice"), self.link("op")

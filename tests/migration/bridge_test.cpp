@@ -488,6 +488,60 @@ TEST_CASE("bridge: what the router refuses without saying of which message is co
     CHECK(w.at.count().dropped == 8);
 }
 
+TEST_CASE("bridge: a subscription that a rule takes away is asked for until it is given back")
+{
+    world w{R"([{"pattern":"live.>","one_way":""},{"pattern":"down","one_way":"in"}])"};
+    CHECK_FALSE(w.at.due_ms());
+    w.hear(notice::error{{}, error_code::denied, "a rule of nats", {}});  // as the router takes it away
+    for (int again = 0; again < 3; ++again) {
+        auto const due = w.at.due_ms();
+        REQUIRE(due);
+        REQUIRE(*due > w.now.steady_ms);
+        w.now.steady_ms = *due;
+        w.fx = {};
+        w.at.tick(w.now, w.fx);
+        auto const asked = w.said<op::subscribe>();
+        REQUIRE(asked.size() == 1);
+        CHECK(asked[0].pattern == "live.>");
+        if (again < 2) {
+            w.hear(notice::error{asked[0].id, error_code::denied, "a rule of nats", {}});
+            CHECK(w.shown()["why"] == "a rule of nats");
+        } else {
+            w.hear(notice::ok{asked[0].id, {}, 0, false, {}});
+            CHECK(w.shown()["why"] == "");
+        }
+    }
+    CHECK_FALSE(w.at.due_ms());
+    CHECK(w.ask("bridge list").data["refused"] == 1);  // asking again loses no message
+}
+
+TEST_CASE("bridge: a call that cannot cross is told so at once, a message with a reply_to is not")
+{
+    struct row {
+        char const* name;
+        bool linked;
+        std::uint64_t max_payload;
+    };
+    for (auto const& r : {row{"no link to NATS", false, 1024}, row{"more than NATS takes", true, 8}}) {
+        INFO(r.name);
+        world w;
+        w.at.link_down();
+        if (r.linked)
+            w.up(r.max_payload);
+        for (auto const* const reply_to : {"_call.00000000000000010000000000000002", "mine.answers"}) {
+            w.fx = {};
+            w.hear(w.msg("live.q", "ann/n", reply_to));
+            CHECK(w.sent().empty());
+            auto const told = w.said<op::reply>();
+            CHECK(told.size() == (reply_to[0] == '_' ? 1 : 0));
+            if (!told.empty())
+                CHECK(told[0].error_code == "no_responders");
+        }
+        CHECK_FALSE(w.at.due_ms());  // nothing waits for a reply
+        CHECK(w.shown()["dropped"] == 2);
+    }
+}
+
 TEST_CASE("bridge commands: added and removed when the store has it, one change at a time")
 {
     world w{""};
