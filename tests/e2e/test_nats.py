@@ -127,7 +127,7 @@ class Streams(NatsTest):
         self.assertEqual(list(self.jet.read_all(self.name)), [])
         for number in range(1, 1301):
             self.connection.publish(self.subject + ".x", str(number))
-        self.connection.flush()
+        eventually(lambda: self.jet.last(self.name) == 1300, "all is stored")
         self.jet.delete_message(self.name, 7)
         found = [(place, int(message.body)) for place, message in self.jet.read_all(self.name)]
         self.assertEqual(found, [(number, number) for number in range(1, 1301) if number != 7])
