@@ -7,7 +7,14 @@
 
 namespace kedge {
 
-void core::set_migration(migration_picture_ptr picture) { migration_ = std::move(picture); }
+void core::set_migration(migration_picture_ptr picture)
+{
+    migration_ = std::move(picture);
+    // `complete` changes the stored configuration past the core, which writes the whole of it at the next pause or edit.
+    for (auto const& each : migration_->streams)
+        if (auto const at = streams_.find(each.stream); at != streams_.end() && each.state == "COMPLETE")
+            at->second->state.config.keep = retention::interest;
+}
 
 void core::migration_answered(token request, admin_result result, actions& out)
 {

@@ -126,6 +126,23 @@ TEST_CASE("migration commands: handed on with every stream, answered later by to
     CHECK(h.admin("stream show", {{"name", "OTHER"}})->exit_status == 0);
 }
 
+TEST_CASE("a completed stream keeps by interest for the core too, and a pause does not undo it")
+{
+    migrating h;
+    h.add_stream("CHAT", {"chat.>"});
+    auto const kept = [&] { return h.admin("stream show", {{"name", "CHAT"}})->data["retention"]; };
+    h.show("CHAT", "NATS");
+    CHECK(kept() == "limits");
+    h.show("CHAT", "COMPLETE");
+    CHECK(kept() == "interest");
+    REQUIRE(fine(h.admin("stream pause", {{"stream", "CHAT"}})));
+    for (auto const& s : h.disk.load(h.now.wall_ms).streams)
+        if (s.config.name == "CHAT") {
+            CHECK(s.config.paused);
+            CHECK(s.config.keep == retention::interest);
+        }
+}
+
 TEST_CASE("migration commands: a stream without consumers has nothing unacknowledged; who asked may be gone")
 {
     migrating h;
