@@ -2,10 +2,12 @@
 says and no more, and what can be mended without an operator is."""
 
 import os
+import sqlite3
+import subprocess
 import time
 import unittest
 
-from harness import eventually
+from harness import KEDGED, Server, eventually
 from links import TIMEOUT
 from migrating import STREAM, TOKEN, Migrating
 from nats_server import Proxy
@@ -37,6 +39,36 @@ class Faults(Migrating):
 
     def readers_go_on(self, count):
         self.assertEqual(len(self.rows()), count)
+
+
+class Damaged(Faults):
+    def test_a_journal_that_recover_brings_back(self):
+        """`--recover` has what could be read, and kedged starts with it: broken, with the next step, and no row is lost."""
+        self.prepare("NATS")
+        self.server.stop()
+        with sqlite3.connect(os.path.join(self.server.home, "kedge.db")) as database:
+            changed = database.execute("UPDATE mirror_note SET text = '{\"state\":\"NA' WHERE kind = 0").rowcount
+        database.close()
+        self.assertEqual(changed, 1)
+        done = subprocess.run([KEDGED, "--home", self.server.home, "--recover"], stdin=subprocess.DEVNULL, capture_output=True,
+                              timeout=TIMEOUT, env=Server.environment())
+        self.assertEqual(done.returncode, 0, done)
+        self.server.start()
+        self.await_link()
+        s = self.status()
+        self.assertEqual(s["broken"]["reason"], "journal")
+        self.assertIn("migrate cancel " + STREAM, s["next"])
+        self.readers_go_on(20)
+        alice = self.link("alice", "desk")
+        self.assertEqual(alice.refused("pub", "lost?", id="q", subject=TOKEN + ".ssh"), "unavailable")
+        self.assertIn("journal", self.refused("resume", STREAM))
+        self.server.kill()
+        self.server.start()  # again, with what the first start has made of it
+        self.assertEqual(self.status()["broken"]["reason"], "journal")
+        self.migrate("cancel", STREAM)
+        self.assertEqual(self.state(), "LEGACY")
+        self.publish(self.link("alice", "desk"), 5, first=11)
+        self.readers_go_on(25)
 
 
 class Away(Faults):
