@@ -144,7 +144,7 @@ public:
     {
         std::sort(parts.others.begin(), parts.others.end());
         hash mac{who.secret_};
-        mac << "message" << who.stream_ << row << m.subject << parts.from << parts.time << parts.id << parts.n << parts.reply << parts.odd
+        mac << "message" << who.signed_stream_ << row << m.subject << parts.from << parts.time << parts.id << parts.n << parts.reply << parts.odd
             << m.body;
         for (auto const& [name, value] : parts.others)
             mac << name << value;
@@ -155,8 +155,9 @@ private:
     crypto_generichash_state state_;
 };
 
-identity::identity(std::string secret, std::string stream, std::size_t body_bytes_max, std::size_t header_bytes_max)
-    : secret_{std::move(secret)}, stream_{std::move(stream)}, body_bytes_max_{body_bytes_max}, header_bytes_max_{header_bytes_max}
+identity::identity(std::string secret, std::string stream, stream_id number, std::size_t body_bytes_max, std::size_t header_bytes_max)
+    : secret_{std::move(secret)}, stream_{std::move(stream)},
+      signed_stream_{stream_ + ' ' + std::to_string(static_cast<std::uint64_t>(number))}, body_bytes_max_{body_bytes_max}, header_bytes_max_{header_bytes_max}
 {
     if (sodium_init() < 0)
         throw std::runtime_error{"libsodium cannot start"};
@@ -183,18 +184,18 @@ bus_message identity::own(std::string_view incarnation, std::uint64_t authority_
     bus_message m;
     fill(m, *what.message, what.sender->view(), what.time_ms);
     if (what.n != 0)
-        m.headers.emplace_back("Kedge-N", std::to_string(what.n));
+        m.headers.emplace_back("Kedge-N", std::to_string(what.n) + " " + std::to_string(what.previous_n));
     auto text = "p " + std::string{incarnation} + " " + std::to_string(authority_epoch) + " " + hex_of(lane) + " " + std::to_string(counter);
     split_headers parts{m};
     auto const mac = hash::of(*this, text, m, parts);
     // The same for every try of one publish, also after this one was given up; only a node's ids tell publishes apart.
     hash id{secret_};
     if (what.named && what.n != 0)
-        id << "number" << stream_ << what.sender->view() << std::to_string(what.n);
+        id << "number" << signed_stream_ << what.sender->view() << std::to_string(what.n);
     else if (what.named && !what.message->id().empty())
-        id << "id" << stream_ << what.sender->view() << what.message->id();
+        id << "id" << signed_stream_ << what.sender->view() << what.message->id();
     else
-        id << "lane" << stream_ << incarnation << hex_of(lane) << std::to_string(counter);
+        id << "lane" << signed_stream_ << incarnation << hex_of(lane) << std::to_string(counter);
     auto message_id = "p." + id.text();
     if (attempt != 0)
         message_id += "." + std::to_string(attempt);
@@ -227,11 +228,16 @@ sighting identity::look(bus_message const& m) const
     found.reply = parts.reply;
     found.odd_headers = parts.odd;
     auto const time = read_number(parts.time);
-    auto const n = parts.n.empty() ? std::optional<std::uint64_t>{0} : read_number(parts.n);
-    if (!time || !n)
+    if (!time)
         return native;
     found.time_ms = *time;
-    found.n = *n;
+    if (!parts.n.empty()) {
+        auto const n = read_number(next_word(parts.n)), previous = read_number(parts.n);
+        if (!n || !previous)
+            return native;
+        found.n = *n;
+        found.previous_n = *previous;
+    }
     if (kind == "r") {
         auto const seq = read_number(rest);
         if (!seq || *seq == 0)

@@ -5,11 +5,12 @@
 ///     Kedge-Row      r INCARNATION SEQ MAC                            copy of a row
 ///                    p INCARNATION AUTHORITY_EPOCH LANE COUNTER MAC   a publish that JetStream orders; LANE in hex
 ///     Kedge-From     sender                 Kedge-Time     milliseconds since 1970, as it was published
-///     Kedge-Id       the publisher's id     Kedge-N        its number         Kedge-Reply   reply subject
+///     Kedge-Id       the publisher's id     Kedge-Reply    reply subject
+///     Kedge-N        N PREVIOUS: its number, and the one that its publisher sent before it (0 = none)
 ///     Kedge-Headers  NAME=VALUE joined by "&": headers that could not travel as they are (rows of older versions)
 ///     Nats-Msg-Id    by which JetStream knows that it has the message already
 ///
-/// MAC = BLAKE2b-128 (RFC 7693) keyed with the home's secret, in hex, over all of these but Nats-Msg-Id, subject, stream, the
+/// MAC = BLAKE2b-128 (RFC 7693) keyed with the home's secret, in hex, over all of these but Nats-Msg-Id, subject, stream and its number, the
 /// other headers in any order, and the body. Pure; one thread at a time.
 
 #include <cstdint>
@@ -50,6 +51,7 @@ struct sighting {
     std::string_view from;
     std::uint64_t time_ms = 0;
     std::uint64_t n = 0;
+    std::uint64_t previous_n = 0;
     std::string_view id, reply, odd_headers;  ///< as encoded
 };
 
@@ -61,8 +63,8 @@ struct unrepresentable {
 /// Of one stream.
 class identity {
 public:
-    /// `secret`: 32 bytes.
-    identity(std::string secret, std::string stream, std::size_t body_bytes_max = limits{}.body_bytes,
+    /// `secret`: 32 bytes. The number tells the stream from an earlier one of the same name, whose copies are not of its rows.
+    identity(std::string secret, std::string stream, stream_id number, std::size_t body_bytes_max = limits{}.body_bytes,
              std::size_t header_bytes_max = limits{}.header_bytes);
 
     /// `attempt`: 0, then one more each time somebody else has used the message id.
@@ -83,6 +85,7 @@ private:
 
     std::string secret_;
     std::string stream_;
+    std::string signed_stream_;  ///< its name and number
     std::size_t body_bytes_max_;
     std::size_t header_bytes_max_;
 };

@@ -77,10 +77,12 @@ void ingress::pass(std::vector<store_request::append>&& batch, std::vector<store
             }
             if (!queued.empty() && queued.front().stream != each.stream)
                 flush();
-            at->flights.emplace(each.request, each.epoch);
+            if (at->counted)
+                at->flights.emplace(each.request, each.epoch);
             queued.push_back(std::move(each));
         } else {
-            at->flights.emplace(each.request, each.epoch);
+            if (at->counted)
+                at->flights.emplace(each.request, each.epoch);
             if (&batch[kept] != &each)
                 batch[kept] = std::move(each);
             ++kept;
@@ -122,6 +124,7 @@ void ingress::watch(stream_id stream, way to)
     std::lock_guard const lock{mutex_};
     auto const [at, fresh] = gates_.try_emplace(stream);
     at->second.to = to;
+    at->second.counted = true;
     watching_.store(true);
     if (fresh)
         while (passing_.load())
@@ -137,6 +140,8 @@ void ingress::forget(stream_id stream)
         if (!at)
             return;
         at->to = way::store;
+        at->counted = false;
+        at->flights.clear();
         release(*at, told);
         // While something is barred the gate has to stay: the store knows nothing of it.
         if (!bars_.contains(stream)) {
@@ -217,7 +222,8 @@ void ingress::lose(std::span<lost_append const> lost)
     {
         std::lock_guard const lock{mutex_};
         for (auto const& each : lost) {
-            bar(each.stream, each.epoch, each.why);
+            if (sticks_to_stream(each.why.code))  // else it says nothing of what comes behind it
+                bar(each.stream, each.epoch, each.why);
             if (auto* const at = find(each.stream))
                 at->flights.erase(each.request);
             told.push_back(store_event::append_failed{each.request, each.stream, each.why});
@@ -264,7 +270,7 @@ void ingress::failed(stream_id stream, token request, failure const& why)
     if (flight == at->flights.end())
         return;
     // What is held here and was pipelined behind it may be on its way to JetStream soon, where nothing bars it.
-    if (why.code != error_code::unknown_stream)
+    if (sticks_to_stream(why.code))
         bar(stream, flight->second, why);
     at->flights.erase(flight);
 }

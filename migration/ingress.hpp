@@ -82,6 +82,7 @@ public:
 private:
     struct gate {
         way to = way::store;
+        bool counted = false;  ///< else it stays for what it bars: nobody says what becomes of its appends
         bool holding = false;
         bool overflowed = false;
         std::uint64_t bytes_max = 0;

@@ -34,14 +34,21 @@ bool incarnation_list::holds(std::string_view incarnation, message_seq seq, mess
     return false;
 }
 
-lane_list::reading lane_list::read(std::uint64_t lane, std::uint64_t counter)
+lane_list::reading lane_list::read(std::uint64_t lane, std::uint64_t counter, std::uint64_t time_ms, std::uint64_t own)
 {
     auto at = std::ranges::find(entries, lane, &entry::lane);
     if (at == entries.end()) {
-        if (entries.size() == entries_max)
-            entries.erase(entries.begin());
-        at = entries.insert(entries.end(), entry{lane, 0, {}});
+        if (time_ms <= forgotten_ms && lane != own)
+            return reading::again;
+        if (entries.size() == entries_max) {
+            auto const age = [&](entry const& e) { return e.lane == own ? ~std::uint64_t{0} : e.newest_ms; };
+            auto const oldest = std::ranges::min_element(entries, {}, age);
+            forgotten_ms = std::max(forgotten_ms, oldest->newest_ms);
+            entries.erase(oldest);
+        }
+        at = entries.insert(entries.end(), entry{lane, 0, {}, 0});
     }
+    at->newest_ms = std::max(at->newest_ms, time_ms);
     auto& holes = at->holes;
     if (counter > at->highest) {
         if (counter > at->highest + 1)
@@ -68,6 +75,20 @@ lane_list::reading lane_list::read(std::uint64_t lane, std::uint64_t counter)
     return reading::late;
 }
 
+void read_history::went_back(jet_place above)
+{
+    if (last.place > above)
+        marks.push_back(last);
+    if (marks.size() > marks_max)
+        marks.erase(marks.begin());
+    last = {};
+}
+
+bool read_history::holds(jet_place place, std::uint64_t time_ns) const noexcept
+{
+    return std::ranges::any_of(marks, [&](mark const& m) { return place <= m.place && time_ns <= m.time_ns; });
+}
+
 lane_book lane_book::parse(std::string_view text)
 {
     lane_book book;
@@ -77,11 +98,18 @@ lane_book lane_book::parse(std::string_view text)
     for (auto const& e : json.at("incarnations"))
         book.incarnations.entries.push_back({e.at(0).get<std::string>(), e.at(1).get<message_seq>()});
     for (auto const& e : json.at("lanes")) {
-        lane_list::entry lane{e.at(0).get<std::uint64_t>(), e.at(1).get<std::uint64_t>(), {}};
+        lane_list::entry lane{e.at(0).get<std::uint64_t>(), e.at(1).get<std::uint64_t>(), {}, e.size() > 3 ? e[3].get<std::uint64_t>() : 0};
         for (auto const& hole : e.at(2))
             lane.holes.emplace_back(hole.at(0).get<std::uint64_t>(), hole.at(1).get<std::uint64_t>());
         book.lanes.entries.push_back(std::move(lane));
     }
+    book.lanes.forgotten_ms = json.value("forgotten", std::uint64_t{0});
+    auto const mark = [](auto const& e) { return read_history::mark{e.at(0).template get<jet_place>(), e.at(1).template get<std::uint64_t>()}; };
+    if (auto const at = json.find("read"); at != json.end())
+        book.history.last = mark(*at);
+    if (auto const at = json.find("history"); at != json.end())
+        for (auto const& e : *at)
+            book.history.marks.push_back(mark(e));
     return book;
 }
 
@@ -94,12 +122,15 @@ std::string lane_book::text() const
         return out + "]";
     };
     auto const number = [](std::uint64_t n) { return std::to_string(n); };
+    auto const mark = [&](read_history::mark const& m) { return "[" + number(m.place) + "," + number(m.time_ns) + "]"; };
     return "{\"incarnations\":" + list(incarnations.entries, [&](auto const& e) {
                return "[" + nlohmann::json(e.incarnation).dump() + "," + number(e.first) + "]";
            }) + ",\"lanes\":" + list(lanes.entries, [&](auto const& e) {
                return "[" + number(e.lane) + "," + number(e.highest) + ","
-                   + list(e.holes, [&](auto const& h) { return "[" + number(h.first) + "," + number(h.second) + "]"; }) + "]";
-           }) + "}";
+                   + list(e.holes, [&](auto const& h) { return "[" + number(h.first) + "," + number(h.second) + "]"; }) + ","
+                   + number(e.newest_ms) + "]";
+           }) + ",\"forgotten\":" + number(lanes.forgotten_ms) + ",\"read\":" + mark(history.last) + ",\"history\":"
+         + list(history.marks, mark) + "}";
 }
 
 }  // namespace kedge::migration

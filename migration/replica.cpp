@@ -23,7 +23,7 @@ std::string_view to_string(breakage what) noexcept
 }
 
 replica::impl::impl(replica_identity id, mirror_state state, message_seq newest, settings const& s, number_source& n)
-    : who{std::move(id)}, bounds{s}, numbers{n}, wire{who.secret, who.name, who.body_bytes_max, who.header_bytes_max},
+    : who{std::move(id)}, bounds{s}, numbers{n}, wire{who.secret, who.name, who.stream, who.body_bytes_max, who.header_bytes_max},
       nats_sender{shared_bytes::copy_of(native_sender)}, stored{std::move(state)}, last{newest}, book{lane_book::parse(stored.lanes)}
 {
     book_unwritten = book.incarnations.begin(who.incarnation, last + 1);
@@ -34,11 +34,7 @@ replica::impl::impl(replica_identity id, mirror_state state, message_seq newest,
 
 void replica::impl::tick(instant now, effects& out)
 {
-    auto const waits_since = [](auto const& list) {
-        auto const first = std::ranges::find_if(list, [](auto const& e) { return !e.settled; });
-        return first == list.end() ? ~std::uint64_t{0} : first->since_ms;
-    };
-    auto const oldest = std::min(waits_since(own.sent), waits_since(own.queue));
+    auto const oldest = own.oldest_ms();
     if (oldest != ~std::uint64_t{0} && oldest + bounds.hold_ms <= now.steady_ms)
         lose_all({error_code::unavailable, connection == 0 ? "there is no link to NATS: it may have been stored; send it again with the same id"
                                                            : "NATS did not store it in time: it may have been stored; send it again with the same id"},
@@ -54,7 +50,7 @@ void replica::impl::tick(instant now, effects& out)
     }
     if (in.reader && connection != 0 && poll == token::none && poll_ms <= now.steady_ms) {
         poll = numbers.next_token();
-        poll_checkpoint = stored.checkpoint;
+        poll_received = in.received;
         out.backend.push_back(backend_command::stream_info{poll, who.jet});
     }
 }
@@ -63,9 +59,8 @@ std::optional<std::uint64_t> replica::impl::due_ms() const
 {
     auto due = ~std::uint64_t{0};
     auto const by = [&](std::uint64_t ms) { due = std::min(due, ms); };
-    for (auto const* const list : {&own.sent, &own.queue})
-        if (auto const first = std::ranges::find_if(*list, [](auto const& e) { return !e.settled; }); first != list->end())
-            by(first->since_ms + bounds.hold_ms);
+    if (auto const oldest = own.oldest_ms(); oldest != ~std::uint64_t{0})
+        by(oldest + bounds.hold_ms);
     if (in.retry_ms != 0)
         by(in.retry_ms);
     if (retry_ms != 0)
@@ -78,7 +73,7 @@ std::optional<std::uint64_t> replica::impl::due_ms() const
 void replica::impl::show()
 {
     auto const at_store = in.at_store ? in.at_store->messages : 0;
-    shown.synchronous = at == replica_phase::live || at == replica_phase::draining;
+    shown.synchronous = (at == replica_phase::live || at == replica_phase::draining) && !poll_failed && !doubtful;
     // What the store counted may be of before the newest rows came.
     shown.waiting_rows = std::max<std::uint64_t>(stored.waiting_rows, pump.unread + pump.chunk.size() + pump.ring.size());
     shown.waiting_bytes = std::max<std::uint64_t>(stored.waiting_bytes, pump.unread_bytes + pump.ring_bytes);
@@ -110,6 +105,8 @@ void replica::impl::show()
     shown.in_flight = pump.unread + own.wire;
     shown.queued = own.queue.size();
     shown.queued_bytes = own.queue_bytes;
+    auto const oldest = own.oldest_ms();
+    shown.unsettled_since_ms = oldest == ~std::uint64_t{0} ? 0 : oldest;
 }
 
 replica::replica(replica_identity who, mirror_state state, message_seq last, settings const& bounds, number_source& numbers)
@@ -133,6 +130,7 @@ void replica::run(instant now, effects& out)
     if (s.running || s.shown.broken != breakage::none)
         return;
     s.running = true;
+    s.created_ns = 0;  // it is the owner of this that has seen to it that the stream is the right one
     if (s.stored.waiting_rows != 0 && s.shown.waiting_since_ms == 0 && s.probe == token::none) {
         s.probe = s.numbers.next_token();
         out.store.push_back(store_request::read_waiting{s.probe, s.who.stream, s.stored.floor + 1, 1, 1});
@@ -156,6 +154,7 @@ void replica::link_up(backend_event::link_up const& e, instant now, effects& out
     if (s.connection != 0)
         s.halt(out);
     s.connection = e.connection;
+    s.created_ns = 0;
     s.payload_max = e.max_payload;
     s.shown.linked = true;
     s.shown.since_ms = now.wall_ms;
@@ -239,9 +238,19 @@ void replica::abandon(std::string why, instant now, effects& out)
     impl_->show();
 }
 
+void replica::patient(bool on) { impl_->patient = on; }
+
 void replica::adopt(bool on) { impl_->adopting = on; }
 
 void replica::grant(std::uint64_t bytes) { impl_->granted_bytes = bytes; }
+
+void replica::set_limits(limits const& l)
+{
+    auto& s = *impl_;
+    s.who.body_bytes_max = l.body_bytes;
+    s.who.header_bytes_max = l.header_bytes;
+    s.wire = identity{s.who.secret, s.who.name, s.who.stream, s.who.body_bytes_max, s.who.header_bytes_max};
+}
 
 void replica::mend()
 {

@@ -87,8 +87,12 @@ public:
 
     /// Takes over what the copy holds and the log lacks, instead of `log_rewound`.
     void adopt(bool);
+    /// Nobody waits for what is read back: notes of the places of copies need not be written at once.
+    void patient(bool);
     /// So much waits by an operator's word and is not counted as backlog, until it is copied.
     void grant(std::uint64_t bytes);
+    /// What kedge can hold from now on; what was set aside until now stays so.
+    void set_limits(limits const&);
     void mend();  ///< clears `broken`: an operator has seen to it; the next `run` tries again
 
     struct parked_message {
@@ -100,7 +104,7 @@ public:
         bool linked = false;
         std::uint64_t since_ms = 0;      ///< wall clock of the last change of `linked`
         std::string link_why;            ///< why there is no link
-        bool synchronous = false;        ///< the importer has passed what the stream held when the link came
+        bool synchronous = false;        ///< the importer has passed what the stream held when the link came, and the stream was heard of since
         std::uint64_t waiting_rows = 0, waiting_bytes = 0;
         std::uint64_t waiting_since_ms = 0;  ///< stored time of the first row that waits; 0 = none waits
         message_seq floor = 0;           ///< every row up to here is placed
@@ -111,6 +115,7 @@ public:
         std::size_t in_flight = 0;       ///< published, not read back
         std::size_t queued = 0;          ///< `publish`es not sent yet
         std::uint64_t queued_bytes = 0;
+        std::uint64_t unsettled_since_ms = 0;  ///< steady: came the oldest `publish` that has no answer yet; 0 = there is none
         std::uint64_t generation = 0;
         std::uint64_t copied = 0, imported = 0, own_publishes = 0, refusals = 0, duplicates = 0, reordered = 0, parked = 0, taken_back = 0;
         std::vector<parked_message> last_parked;  ///< at most 100

@@ -1,6 +1,7 @@
 #pragma once
 /// Inside of `replica`: its state, in one struct a role, and who does what.
 
+#include <algorithm>
 #include <deque>
 #include <map>
 #include <optional>
@@ -46,6 +47,7 @@ struct pump_state {
         std::uint64_t time_ms = 0;
         std::size_t bytes = 0;
         jet_place place = 0;  ///< as acknowledged
+        jet_place behind = 0; ///< what had been read when it was sent
         bool answered = false;
         bool duplicate = false;
         bool read = false;
@@ -91,6 +93,7 @@ struct publish_state {
         std::size_t bytes = 0;
         std::uint64_t ticket = 0;
         jet_place place = 0;
+        jet_place behind = 0;        ///< what had been read when it was sent
         unsigned attempt = 0;
         bool on_wire = false;        ///< sent on this link
         bool answered = true;
@@ -112,6 +115,16 @@ struct publish_state {
     std::size_t given_up = 0;        ///< ended as unavailable after they were sent, and may still be read
     bool cautious = false;           ///< one was refused: one at a time, until one is accepted
     std::uint64_t lane = 0;
+
+    /// Steady: when the oldest came that is not settled; the largest number = there is none.
+    std::uint64_t oldest_ms() const
+    {
+        auto ms = ~std::uint64_t{0};
+        for (auto const* const list : {&sent, &queue})
+            if (auto const first = std::ranges::find_if(*list, [](auto const& e) { return !e.settled; }); first != list->end())
+                ms = std::min(ms, first->since_ms);
+        return ms;
+    }
 };
 
 /// Messages on their way in.
@@ -122,6 +135,9 @@ struct import_state {
     std::uint64_t heard = 0;         ///< messages, ever
     jet_place received = 0;          ///< the last one that came
     jet_place built = 0;             ///< up to here they went into requests
+    /// The reader begins with the message that was compared: between that and its beginning the stream may have gone back.
+    jet_place known_place = 0;       ///< 0 = it has come, or there is none
+    std::uint64_t known_stamp = 0;
     jet_place quiet = 0;             ///< up to here there is nothing more, though no message says so
 
     /// Acknowledged at a place that was passed without it: limits of the JetStream stream took it before it could be read.
@@ -131,6 +147,10 @@ struct import_state {
         std::optional<store_request::append> own;
     };
     std::vector<vanished> gone;
+    /// Places before this message are missing, and own publishes up to this ticket may have had them: their answers come first, so that
+    /// what was taken before it could be read stands before it in the log too.
+    jet_place awaits = 0;
+    std::uint64_t awaits_ticket = 0;
 
     enum class what : unsigned char { copy, own, native, parked };
     struct request {
@@ -156,6 +176,7 @@ struct search_state {
     jet_place low = 0;               ///< common
     std::uint64_t low_stamp = 0;
     message_seq low_seq = 0;         ///< the row there, if it is known
+    bool low_seen = false;           ///< and it was seen to be the same
     jet_place high = 0;              ///< not common
     jet_place middle = 0;
     bool upper = false;              ///< looks above the middle
@@ -173,10 +194,10 @@ inline constexpr std::uint64_t sync_again_ms = 500;
 struct replica::impl {
     impl(replica_identity, mirror_state, message_seq last, settings const&, number_source&);
 
-    replica_identity const who;
+    replica_identity who;
     settings const& bounds;
     number_source& numbers;
-    identity const wire;
+    identity wire;
     bytes_ptr const nats_sender;
 
     mirror_state stored;             ///< as last heard of the store
@@ -186,6 +207,7 @@ struct replica::impl {
     authority side = authority::sqlite;
     std::uint64_t authority_epoch = 0;
     bool adopting = false;
+    bool patient = false;
 
     bool running = false;
     std::uint64_t granted_bytes = 0; ///< waits by an operator's word
@@ -193,16 +215,24 @@ struct replica::impl {
     std::size_t payload_max = 0;
     replica_phase at = replica_phase::idle;
     token asked = token::none;       ///< of what the phase waits for
+    token taking = token::none;      ///< a take-back at the store: what it says holds whatever became of the link
     std::uint64_t retry_ms = 0;      ///< steady: when the phase asks (again); 0 = it has
     jet_place barrier = 0;
+    jet_place told_last = 0;         ///< how far the stream went when it was last asked, of this reader
     bool nothing_there = false;      ///< the stream had no message when asked
+    std::uint64_t created_ns = 0;    ///< of the stream, as first heard on this link or in this run; 0 = not yet
+    std::string description;         ///< likewise
     std::size_t unanswered = 0;      ///< publishes of this link
 
     token poll = token::none;
     std::uint64_t poll_ms = 0;       ///< steady: the next one
-    jet_place poll_checkpoint = 0, poll_last = 0;
+    jet_place poll_received = 0, poll_last = 0;
     std::uint64_t poll_heard = 0;
     unsigned poll_quiet = 0;
+    bool poll_failed = false;        ///< nothing is known of the stream since
+    token looking = token::none;     ///< for messages behind the last that was read
+    jet_place looking_up_to = 0;
+    bool doubtful = false;           ///< the stream may have gone back, though the link stands
     token probe = token::none;       ///< of the first row that waits, for `waiting_since_ms`
     message_seq highest_copied = 0;
 
@@ -222,6 +252,9 @@ struct replica::impl {
     void informed(backend_event::answered const&, instant, effects&);
     void polled(backend_event::answered const&, instant, effects&);
     void look_whether_passed(instant, effects&);
+    bool made_anew(jet_info const&, effects&);
+    void looked(backend_event::answered const&, instant, effects&);
+    void doubt(instant, effects&);
     void go_live(instant, effects&);
     void drain(instant, effects&);
     void drained(instant, effects&);
@@ -242,7 +275,7 @@ struct replica::impl {
     void fetch_message(store_event::placed_row const&, effects&);
     void take_back(effects&);
     void taken_back(store_event::taken_back const&, instant, effects&);
-    void start_reader(effects&);
+    void start_reader(bool seen, effects&);
 
     // replica_pump.cpp
     void pump_rows(instant, effects&);
@@ -254,7 +287,7 @@ struct replica::impl {
     bool take(message_seq);
     bool row_answered(std::uint64_t ticket, backend_event::acked const*, backend_event::refused const*, instant, effects&);
     void pop_sent();
-    void find_missing(jet_place up_to, instant, effects&);
+    bool find_missing(jet_place up_to);
 
     // replica_publish.cpp
     void publish(std::vector<store_request::append>&&, instant, effects&);
@@ -273,13 +306,15 @@ struct replica::impl {
 
     // replica_import.cpp
     void received(backend_event::messages&&, instant, effects&);
+    bool awaits_answers(bus_message const&);
     void build(instant, effects&);
     bool add(bus_message const&, import_state::request&, instant, effects&);
-    void add_copy(bus_message const&, sighting const&, store_request::import_messages::item&, instant);
+    void add_copy(bus_message const&, sighting const&, store_request::import_messages::item&, bool history, instant);
     void add_own(bus_message const&, sighting const&, import_state::request&, store_request::import_messages::item&, instant, effects&);
     import_state::what add_native(bus_message const&, store_request::import_messages::item&, instant, import_state::request*);
     void add_gone(import_state::request&, instant);
     void write_book(effects&);
+    void submit(import_state::request&&, instant, effects&);
     void submit(effects&);
     void imported(store_event::imported const&, instant, effects&);
     void import_failed(failure const&, instant, effects&);

@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::size_t parked_shown = 100;
 constexpr std::uint64_t import_again_ms = 200;
+constexpr std::size_t places_that_wait = 256;
 constexpr std::size_t item_bytes = sizeof(store_request::import_messages::item);
 /// Of a message that was taken before it was read: nothing has this stamp, for nothing is there.
 constexpr std::uint64_t no_stamp = 1;
@@ -34,6 +35,14 @@ std::string printable(std::string_view subject)
 void replica::impl::received(backend_event::messages&& e, instant now, effects& out)
 {
     for (auto& m : e.batch) {
+        if (auto const known = std::exchange(in.known_place, 0); known != 0) {
+            if (m.place != known || stamp_of(m) != in.known_stamp) {
+                halt(out);
+                return begin(now, out);
+            }
+            out.backend.push_back(backend_command::consumed{e.reader, 1, m.bytes()});
+            continue;
+        }
         if (m.place <= in.received) {  // it went back under us
             halt(out);
             return begin(now, out);
@@ -44,6 +53,26 @@ void replica::impl::received(backend_event::messages&& e, instant now, effects& 
     in.heard += e.batch.size();
     in.behind = e.behind;
     build(now, out);
+    look_whether_passed(now, out);
+}
+
+/// Whether what is missing before it may be publishes of ours that are not answered yet.
+bool replica::impl::awaits_answers(bus_message const& m)
+{
+    if (m.place == in.built + 1) {
+        in.awaits = 0;
+        return false;
+    }
+    if (in.awaits != m.place) {
+        in.awaits = m.place;
+        in.awaits_ticket = own.last_ticket;  // what was sent later stands behind it
+    }
+    auto const open = std::ranges::any_of(own.sent, [&](auto const& e) {
+        return e.on_wire && !e.settled && !e.answered && e.ticket <= in.awaits_ticket;
+    });
+    if (!open)
+        in.awaits = 0;
+    return open;
 }
 
 void replica::impl::build(instant now, effects& out)
@@ -57,6 +86,8 @@ void replica::impl::build(instant now, effects& out)
     r.reader = in.reader;
     while (!in.inbox.empty() && r.ask.items.size() < bounds.import_messages && r.bytes < bounds.import_bytes) {
         auto const& m = in.inbox.front();
+        if (awaits_answers(m))
+            break;
         if (!add(m, r, now, out)) {
             if (r.ask.items.empty())
                 return break_down(breakage::log_rewound, "the NATS stream " + who.jet + " has rows of " + who.name
@@ -70,8 +101,19 @@ void replica::impl::build(instant now, effects& out)
         r.ask.stamp = r.ask.items.back().stamp;
         in.inbox.pop_front();
     }
-    find_missing(in.built, now, out);
+    auto const used = find_missing(in.built);
+    if (!r.ask.items.empty() || !in.gone.empty())
+        submit(std::move(r), now, out);
+    if (used)
+        drain(now, out);
+}
+
+void replica::impl::submit(import_state::request&& r, instant now, effects& out)
+{
     add_gone(r, now);
+    // A note that is written by itself is in the way of whoever publishes. A long one is not kept: the pump waits for it.
+    r.ask.may_wait = patient && at == replica_phase::live && r.ask.items.size() <= places_that_wait
+                  && std::ranges::none_of(r.ask.items, [](auto const& it) { return it.message != nullptr; });
     r.ask.lanes = book.text();
     in.at_store = std::move(r);
     submit(out);
@@ -85,10 +127,11 @@ bool replica::impl::add(bus_message const& m, import_state::request& r, instant 
     it.stamp = stamp_of(m);
     auto kind = import_kind::copy;
     auto const seen = wire.look(m);
+    auto const history = book.history.holds(m.place, m.time_ns);
     switch (seen.what) {
     case sighting::kind::copy:
         if (book.incarnations.holds(seen.incarnation, seen.seq, last)) {
-            add_copy(m, seen, it, now);
+            add_copy(m, seen, it, history, now);
             break;
         }
         if (!adopting)
@@ -103,9 +146,10 @@ bool replica::impl::add(bus_message const& m, import_state::request& r, instant 
     case sighting::kind::own:
         if (seen.authority_epoch > authority_epoch && !adopting)
             return false;
-        switch (book.lanes.read(seen.lane, seen.counter)) {
+        switch (book.lanes.read(seen.lane, seen.counter, seen.time_ms, own.lane)) {
         case lane_list::reading::again:  // somebody else's, who copied it
-            kind = add_native(m, it, now, &r);
+            if (!history)
+                kind = add_native(m, it, now, &r);
             break;
         case lane_list::reading::late:
             ++shown.reordered;
@@ -117,22 +161,24 @@ bool replica::impl::add(bus_message const& m, import_state::request& r, instant 
         }
         break;
     case sighting::kind::native:
-        kind = add_native(m, it, now, &r);
+        if (!history)
+            kind = add_native(m, it, now, &r);
         break;
     }
+    book.history.read(m.place, m.time_ns);
     r.ask.items.push_back(std::move(it));
     r.kinds.push_back(kind);
     return true;
 }
 
-void replica::impl::add_copy(bus_message const& m, sighting const& seen, import_item& it, instant now)
+void replica::impl::add_copy(bus_message const& m, sighting const& seen, import_item& it, bool history, instant now)
 {
     it.copy_of = seen.seq;
     if (seen.seq < highest_copied)
         ++shown.reordered;
     highest_copied = std::max(highest_copied, seen.seq);
     // Else it may be the copy of a row that has its place already, which somebody has sent again as a message of their own.
-    if (!take(seen.seq))
+    if (!take(seen.seq) && !history)
         add_native(m, it, now, nullptr);
 }
 
@@ -149,8 +195,11 @@ void replica::impl::add_own(bus_message const& m, sighting const& seen, import_s
         it.sender = shared_bytes::copy_of(percent_decode(seen.from).value_or(std::string{native_sender}));
         it.named = is_node(it.sender->view());
         it.n = seen.n;
+        it.previous_n = seen.previous_n;
         it.digest = it.named && !it.message->id().empty() ? digest_of(*it.message) : 0;
         origin = claim(seen, *it.message, it.digest, now, out);
+        if (it.n != 0)
+            it.digest = digest_of(*it.message);
     }
     it.time_ms = stored_time(seen.time_ms, now);
     tries.rounds = 0;
@@ -161,7 +210,8 @@ void replica::impl::add_own(bus_message const& m, sighting const& seen, import_s
     it.sender = origin->sender;
     it.named = origin->named;
     it.n = origin->n;
-    it.digest = origin->digest;
+    it.previous_n = origin->previous_n;
+    it.digest = it.n != 0 ? digest_of(*it.message) : origin->digest;
     it.origin = origin->request;
     r.origins.push_back({r.ask.items.size(), std::move(*origin)});
 }
@@ -192,12 +242,14 @@ void replica::impl::add_gone(import_state::request& r, instant now)
         it.stamp = no_stamp;
         it.copy_of = g.copy_of;
         if (g.own) {
+            it.taken = true;
             it.message = g.own->message;
             it.sender = g.own->sender;
             it.time_ms = stored_time(g.own->time_ms, now);
             it.named = g.own->named;
             it.n = g.own->n;
-            it.digest = g.own->digest;
+            it.previous_n = g.own->previous_n;
+            it.digest = it.n != 0 ? digest_of(*it.message) : g.own->digest;
             it.origin = g.own->request;
             r.origins.push_back({r.ask.items.size(), std::move(*g.own)});
         }

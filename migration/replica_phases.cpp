@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "migration/replica_impl.hpp"
+#include "migration/server_codes.hpp"
 
 namespace kedge::migration {
 
@@ -18,9 +19,9 @@ void replica::impl::begin(instant now, effects& out)
 {
     if (!running || connection == 0 || shown.broken != breakage::none)
         return;
-    if (!in.reader && (in.at_store || book_unwritten)) {
+    if (!in.reader && (in.at_store || taking != token::none || book_unwritten)) {
         at = replica_phase::settling;
-        if (!in.at_store)
+        if (!in.at_store && taking == token::none)
             write_book(out);
         return;
     }
@@ -51,7 +52,11 @@ void replica::impl::halt(effects& out)
     in.inbox.clear();
     in.behind = 0;
     in.received = in.built;
-    in.gone.clear();
+    in.awaits = in.known_place = 0;
+    for (auto const& g : std::exchange(in.gone, {}))
+        if (g.own)
+            lose(*g.own, {error_code::unavailable, "NATS has stored it, and the link went before it was stored here: send it again with the same id"},
+                 out);
     pump = {};
     for (auto& e : own.sent) {
         e.on_wire = e.duplicate = false;
@@ -62,9 +67,11 @@ void replica::impl::halt(effects& out)
     own.resend = 0;
     pop_own();
     unanswered = 0;
-    asked = poll = token::none;
+    asked = poll = looking = token::none;
     retry_ms = 0;
     poll_quiet = 0;
+    poll_failed = doubtful = false;
+    told_last = 0;
     at = replica_phase::idle;
 }
 
@@ -85,12 +92,20 @@ void replica::impl::informed(backend_event::answered const& e, instant now, effe
         if (why->missing)
             return break_down(breakage::stream_gone, "the JetStream stream " + who.jet + " is gone: " + why->why, out);
         shown.refused_why = why->why;
+        doubtful = true;
         return ask_again(sync_again_ms, now);
     }
     auto const* const info = std::get_if<jet_info>(&e.what);
     if (info == nullptr)
         return ask_again(sync_again_ms, now);
-    shown.jet_last = barrier = info->last;
+    if (made_anew(*info, out))
+        return;
+    if (in.reader && (doubtful || info->last < std::max(in.received, told_last))) {
+        halt(out);
+        return begin(now, out);
+    }
+    doubtful = false;
+    shown.jet_last = barrier = told_last = info->last;
     nothing_there = info->messages == 0;
     if (in.reader) {
         at = replica_phase::passing;
@@ -104,7 +119,7 @@ void replica::impl::informed(backend_event::answered const& e, instant now, effe
         return next_probe(now, out);
     }
     if (stored.checkpoint == 0 || stored.stamp == 0)
-        start_reader(out);
+        start_reader(false, out);
     else
         compare(out);
     look_whether_passed(now, out);
@@ -112,11 +127,38 @@ void replica::impl::informed(backend_event::answered const& e, instant now, effe
 
 void replica::impl::look_whether_passed(instant now, effects& out)
 {
-    if (at != replica_phase::passing || in.at_store)
+    if (at != replica_phase::passing || in.at_store || in.known_place != 0)
         return;
     auto const passed = std::max({stored.checkpoint, in.quiet, nothing_there && in.inbox.empty() ? barrier : 0});
     if (passed >= barrier)
         go_live(now, out);
+}
+
+/// What a new stream of the name lacks is not for the replica to fill up. nats-server 2.9 gives a stream that was updated another time of
+/// creation at its next start: it has its description still.
+bool replica::impl::made_anew(jet_info const& info, effects& out)
+{
+    if (created_ns == 0) {
+        created_ns = info.created_ns;
+        description = info.config.description;
+        return false;
+    }
+    if (info.created_ns == created_ns || (!description.empty() && info.config.description == description))
+        return false;
+    break_down(breakage::stream_gone, "the JetStream stream " + who.jet + " was deleted and made anew", out);
+    return true;
+}
+
+/// It is compared again when nothing is under way.
+void replica::impl::doubt(instant now, effects& out)
+{
+    doubtful = true;
+    if (at == replica_phase::live)
+        return drain(now, out);
+    if (at == replica_phase::passing) {
+        halt(out);
+        begin(now, out);
+    }
 }
 
 /// Once a second: how far the stream goes, and whether it is still that one.
@@ -126,31 +168,57 @@ void replica::impl::polled(backend_event::answered const& e, instant now, effect
     poll_ms = now.steady_ms + poll_every_ms;
     if (auto const* const why = std::get_if<backend_event::problem>(&e.what)) {
         if (why->missing)
-            break_down(breakage::stream_gone, "the JetStream stream " + who.jet + " is gone: " + why->why, out);
+            return break_down(breakage::stream_gone, "the JetStream stream " + who.jet + " is gone: " + why->why, out);
+        poll_failed = true;  // its server may be another one than ours
         return;
     }
     auto const* const info = std::get_if<jet_info>(&e.what);
     if (info == nullptr)
         return;
-    if (info->last < poll_checkpoint) {  // it went back, and the link stands
+    if (made_anew(*info, out))
+        return;
+    if (info->last < std::max(poll_received, std::exchange(told_last, info->last))) {  // it went back, and the link stands
         halt(out);
         return begin(now, out);
     }
+    if (std::exchange(poll_failed, false))
+        return doubt(now, out);
     shown.jet_last = std::max(info->last, in.received);
-    // The last messages may have been deleted: then none comes that would say so.
+    // The last messages may have been deleted: then none comes that would say so. Nor does one if no reader can be made.
     auto const still = info->last == poll_last && in.heard == poll_heard && in.inbox.empty() && !in.at_store;
     poll_quiet = still ? poll_quiet + 1 : 0;
     poll_last = info->last;
     poll_heard = in.heard;
-    if (poll_quiet >= quiet_polls) {
-        in.quiet = info->last;
-        look_whether_passed(now, out);
+    auto const waits = in.known_place != 0 || std::max(in.received, in.quiet) < info->last;
+    if (poll_quiet >= quiet_polls && waits && looking == token::none) {
+        looking = numbers.next_token();
+        looking_up_to = info->last;
+        out.backend.push_back(backend_command::get_message{looking, who.jet, in.known_place != 0 ? in.known_place : in.received + 1, true});
     }
+}
+
+/// Whether anything is left behind what was read.
+void replica::impl::looked(backend_event::answered const& e, instant now, effects& out)
+{
+    looking = token::none;
+    poll_quiet = 0;
+    if (in.heard != poll_heard)
+        return;
+    auto const* const why = std::get_if<backend_event::problem>(&e.what);
+    if (why == nullptr || why->code != no_such_message)
+        return;
+    if (in.known_place != 0) {  // limits have taken it
+        halt(out);
+        return begin(now, out);
+    }
+    in.quiet = std::max(in.quiet, looking_up_to);
+    in.behind = 0;
+    look_whether_passed(now, out);
 }
 
 void replica::impl::go_live(instant now, effects& out)
 {
-    find_missing(std::max(barrier, in.built), now, out);
+    find_missing(std::max(barrier, in.built));
     if (!in.gone.empty())
         return build(now, out);  // and again when it is stored
     at = replica_phase::live;
@@ -186,8 +254,10 @@ void replica::impl::drained(instant now, effects& out)
                                                  + " again and again: " + shown.refused_why, out);
     auto const wait = tries.rounds == 0 ? 0 : std::min<std::uint64_t>(50ull << std::min(tries.rounds, 7u), wait_ms_max);
     ++tries.rounds;
+    if (doubtful)
+        halt(out);
     if (wait == 0)
-        ask(now, out);
+        begin(now, out);
     else
         ask_again(wait, now);
 }
@@ -222,6 +292,10 @@ bool replica::impl::on_backend(backend_event::any& event, instant now, effects& 
             return false;
         if (e->request == poll) {
             polled(*e, now, out);
+            return true;
+        }
+        if (e->request == looking) {
+            looked(*e, now, out);
             return true;
         }
         if (e->request != asked)
@@ -266,9 +340,9 @@ bool replica::impl::on_store(store_event::any const& event, instant now, effects
         return true;
     }
     if (auto const* const e = std::get_if<store_event::taken_back>(&event)) {
-        if (!is(asked, e->request))
+        if (!is(taking, e->request))
             return false;
-        asked = token::none;
+        taking = token::none;
         taken_back(*e, now, out);
         return true;
     }
@@ -280,6 +354,12 @@ bool replica::impl::on_store(store_event::any const& event, instant now, effects
             retry_ms = now.steady_ms + sync_again_ms;  // live: fetches again
         } else if (is(probe, e->request)) {
             probe = token::none;
+        } else if (is(taking, e->request)) {
+            taking = token::none;
+            if (at == replica_phase::taking_back)
+                ask_again(sync_again_ms, now);
+            else if (at == replica_phase::settling)
+                begin(now, out);
         } else if (is(asked, e->request)) {
             ask_again(sync_again_ms, now);
         } else {

@@ -61,14 +61,23 @@ void replica::impl::publish(std::vector<store_request::append>&& what, instant n
         recent.keys.erase(recent.order.front().second);
         recent.order.pop_front();
     }
+    std::optional<std::uint64_t> lost_epoch;  // what was pipelined behind a loss falls with it
+    auto const lose_from_here = [&](store_request::append const& append, char const* why) {
+        lost_epoch = append.epoch;
+        lose(append, {error_code::unavailable, why}, out);
+    };
     for (auto& append : what) {
-        if (!recent.keys.empty() && append.named && recent.keys.contains(key_of(append.sender->view(), append.message->id(), append.n))) {
-            lose(append, {error_code::unavailable, "it has just been stored: send it again with the same id"}, out);
+        auto const bytes = append.message->cost();
+        if (lost_epoch && append.epoch <= *lost_epoch) {
+            lose(append, {error_code::unavailable, "a publish before it was not stored"}, out);
             continue;
         }
-        auto const bytes = append.message->cost();
+        if (!recent.keys.empty() && append.named && recent.keys.contains(key_of(append.sender->view(), append.message->id(), append.n))) {
+            lose_from_here(append, "it has just been stored: send it again with the same id");
+            continue;
+        }
         if (own.queue_bytes + bytes > bounds.hold_bytes && own.queue_bytes != 0) {
-            lose(append, {error_code::unavailable, "too much waits for NATS"}, out);
+            lose_from_here(append, "too much waits for NATS");
             continue;
         }
         publish_entry e;
@@ -119,6 +128,7 @@ void replica::impl::transmit(publish_entry& e, std::uint64_t counter, effects& o
     e.maybe_before = std::exchange(e.maybe, true);
     e.answered = e.duplicate = false;
     e.place = 0;
+    e.behind = in.received;
     ++own.wire;
     own.wire_bytes += e.bytes;
     ++unanswered;
@@ -162,21 +172,26 @@ bool replica::impl::own_answered(std::uint64_t ticket, backend_event::acked cons
     auto& e = *found;
     e.answered = true;
     --unanswered;
-    if (ack != nullptr) {
+    if (ack != nullptr && !ack->duplicate && ack->place <= e.behind) {
+        pop_own();
+        doubt(now, out);  // it stands where another one was read
+    } else if (ack != nullptr) {
         e.place = ack->place;
         e.duplicate = ack->duplicate;
         shown.duplicates += ack->duplicate;
         shown.jet_last = std::max(shown.jet_last, ack->place);
         auto const missing = !e.settled && ack->place <= in.built;
         pop_own();
-        if (missing)
-            find_missing(in.built, now, out);
+        auto const used = missing && find_missing(in.built);
         if (!in.gone.empty())
             build(now, out);
         own.cautious = false;
+        if (used)
+            drain(now, out);
     } else {
         if (!no->sent || no->answered)
             e.maybe = e.maybe_before;
+        doubtful = doubtful || (!e.settled && nobody_knows(*no));
         bool const open = refused(e, *no, now, out);  // `e` may be gone now
         pop_own();
         if (open)
@@ -184,6 +199,8 @@ bool replica::impl::own_answered(std::uint64_t ticket, backend_event::acked cons
     }
     if (at == replica_phase::draining && unanswered == 0)
         drained(now, out);
+    if (in.awaits != 0)
+        build(now, out);
     pump_rows(now, out);
     return true;
 }
@@ -271,7 +288,8 @@ void replica::impl::lose_all(failure const& why, instant now, effects& out)
 
 std::size_t replica::impl::unsettled() const noexcept
 {
-    return own.open + own.queue.size() + own.given_up + (in.at_store ? in.at_store->origins.size() : 0);
+    auto const gone = std::ranges::count_if(in.gone, [](auto const& g) { return g.own.has_value(); });
+    return own.open + own.queue.size() + own.given_up + static_cast<std::size_t>(gone) + (in.at_store ? in.at_store->origins.size() : 0);
 }
 
 }  // namespace kedge::migration

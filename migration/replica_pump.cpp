@@ -80,6 +80,7 @@ void replica::impl::send(row const& r, effects& out)
     sent.ticket = numbers.next();
     sent.time_ms = r.time_ms;
     sent.bytes = bytes_of(r);
+    sent.behind = in.received;
     out.backend.push_back(backend_command::publish{sent.ticket, connection, std::move(m)});
     ++pump.unread;
     pump.unread_bytes += sent.bytes;
@@ -181,17 +182,20 @@ bool replica::impl::row_answered(std::uint64_t ticket, backend_event::acked cons
         return false;
     sent->answered = true;
     --unanswered;
-    if (ack != nullptr) {
+    if (ack != nullptr && !ack->duplicate && ack->place <= sent->behind) {
+        doubt(now, out);  // it stands where another one was read
+    } else if (ack != nullptr) {
         sent->place = ack->place;
         sent->duplicate = ack->duplicate;
         shown.duplicates += ack->duplicate;
         shown.jet_last = std::max(shown.jet_last, ack->place);
         auto const missing = !sent->read && ack->place <= in.built;
         pop_sent();
-        if (missing)
-            find_missing(in.built, now, out);
+        auto const used = missing && find_missing(in.built);
         if (!in.gone.empty())
             build(now, out);
+        if (used)
+            drain(now, out);
     } else {
         auto const read = sent->read;
         if (no->answered) {
@@ -200,6 +204,7 @@ bool replica::impl::row_answered(std::uint64_t ticket, backend_event::acked cons
             if (!passes(no->code) && !read && (tries.refused_seq == 0 || sent->seq < tries.refused_seq))
                 tries.refused_seq = sent->seq;
         }
+        doubtful = doubtful || (!read && nobody_knows(*no));
         pop_sent();
         if (!read)
             drain(now, out);
@@ -210,8 +215,9 @@ bool replica::impl::row_answered(std::uint64_t ticket, backend_event::acked cons
     return true;
 }
 
-/// Of what was acknowledged at places up to `up_to`, all of which the importer has seen: what was not among it.
-void replica::impl::find_missing(jet_place up_to, instant now, effects& out)
+/// Of what was acknowledged at places up to `up_to`, all of which the importer has seen: what was not among it. Whether some of it has to
+/// be sent again.
+bool replica::impl::find_missing(jet_place up_to)
 {
     auto used = false;
     for (auto& r : pump.sent) {
@@ -242,8 +248,7 @@ void replica::impl::find_missing(jet_place up_to, instant now, effects& out)
     }
     pop_sent();
     pop_own();
-    if (used)
-        drain(now, out);
+    return used;
 }
 
 }  // namespace kedge::migration

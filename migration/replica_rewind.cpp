@@ -13,15 +13,18 @@ constexpr unsigned missing_max = 16;  // messages asked for in vain around one p
 
 }  // namespace
 
-void replica::impl::start_reader(effects& out)
+/// `seen`: the message at the checkpoint was.
+void replica::impl::start_reader(bool seen, effects& out)
 {
     at = replica_phase::passing;
     in.built = in.received = stored.checkpoint;
     in.behind = 0;
     in.quiet = 0;
+    in.known_place = seen ? stored.checkpoint : 0;
+    in.known_stamp = stored.stamp;
     in.reader = reader_id{numbers.next()};
     out.backend.push_back(
-        backend_command::read{*in.reader, who.jet, stored.checkpoint + 1, static_cast<std::size_t>(bounds.read_messages),
+        backend_command::read{*in.reader, who.jet, stored.checkpoint + !seen, static_cast<std::size_t>(bounds.read_messages),
                               static_cast<std::size_t>(bounds.read_bytes)});
 }
 
@@ -71,7 +74,7 @@ void replica::impl::got_message(backend_event::answered const& e, instant now, e
     search.missing = 0;
     if (at == replica_phase::comparing) {
         if (same) {
-            start_reader(out);
+            start_reader(true, out);
             return look_whether_passed(now, out);
         }
         at = replica_phase::searching;
@@ -82,6 +85,7 @@ void replica::impl::got_message(backend_event::answered const& e, instant now, e
         search.low = search.place;
         search.low_stamp = search.stamp;
         search.low_seq = search.seq;
+        search.low_seen = true;
     } else {
         search.high = search.place;
     }
@@ -95,11 +99,12 @@ void replica::impl::got_placed(store_event::placed_read const& e, instant now, e
     if (search.missing != 0) {
         search.missing = 0;
         if (at == replica_phase::comparing) {  // nothing contradicts
-            start_reader(out);
+            start_reader(false, out);
             return look_whether_passed(now, out);
         }
         search.low = search.first_place;  // what limits have taken cannot be put back
         search.low_stamp = search.first_stamp;
+        search.low_seen = false;
         return next_probe(now, out);
     }
     if (!search.upper && search.middle + 1 < search.high) {
@@ -124,9 +129,10 @@ void replica::impl::next_probe(instant, effects& out)
 void replica::impl::take_back(effects& out)
 {
     at = replica_phase::taking_back;
-    asked = numbers.next_token();
+    book.history.went_back(search.low);
+    taking = numbers.next_token();
     store_request::take_back request;
-    request.request = asked;
+    request.request = taking;
     request.stream = who.stream;
     request.above = search.low;
     request.stamp = search.low_stamp;
@@ -141,11 +147,16 @@ void replica::impl::taken_back(store_event::taken_back const& e, instant now, ef
     stored = e.now;
     stored.lanes = std::move(lanes);
     shown.taken_back += e.rows;
+    if (e.end)
+        out.reached.push_back("takeback.done");
+    if (at == replica_phase::settling)
+        return begin(now, out);
+    if (at != replica_phase::taking_back)
+        return;  // there is no link
     if (!e.end)
         return take_back(out);
-    out.reached.push_back("takeback.done");
     highest_copied = search.low_seq;  // what is put back in its order is not late
-    start_reader(out);
+    start_reader(search.low_seen, out);
     look_whether_passed(now, out);
 }
 

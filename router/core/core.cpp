@@ -57,7 +57,7 @@ core::core(core_config config, store_contents stored, account_store::contents ac
         added->user = state.name.substr(0, state.name.find('/'));
         added->seen_ms = state.seen_ms;
         for (auto const& h : state.last)
-            added->last.push_back({h.stream, h.n, h.n, h.seq, true});
+            added->last.push_back({.stream = h.stream, .submitted = h.numbers.n, .stored = h.numbers});
         ++user_nodes_[added->user];
         nodes_.emplace(std::move(state.name), std::move(added));
     }

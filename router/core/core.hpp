@@ -180,6 +180,9 @@ private:
     void rows_arrived(store_event::rows_arrived&&, instant, actions&);
     /// A row that is no publish under way: what the sender has stored is more, and its id and `n` are known from now on.
     void arrived_unasked(stream const&, store_event::rows_arrived::arrival const&, instant);
+    void number_arrived(node&, stream_id, chained_number const&);
+    bool is_early(link&, node::progress&, message const&, std::uint64_t n, actions&);
+    void know_number(node&, node::progress&, chained_number const&, actions&);
     void append_failed(store_event::append_failed&&, instant, actions&);
     void answer_slot(link_id, stream_id, token, bytes_ptr, actions&);
     void flush_answers(link&, stream_answers&, actions&);

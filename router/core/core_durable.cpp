@@ -52,9 +52,9 @@ void core::publish_durable(link& l, stream& s, op::publish&& what, std::size_t b
         }
     }
     auto* const progress = what.n ? &l.node->of(sid) : nullptr;
-    if (progress && what.n <= progress->submitted) {
+    if (progress && (what.n <= progress->submitted || is_early(l, *progress, *what.message, what.n, out))) {
         // Known already. What is stored is told once more at the end of the batch; what is under way, by its commit.
-        if (what.n > progress->stored) {
+        if (what.n > progress->stored.n) {
             progress->resent_by = l.id;
             progress->resent = what.n;
         } else if (std::exchange(progress->told, false)) {
@@ -75,11 +75,14 @@ void core::publish_durable(link& l, stream& s, op::publish&& what, std::size_t b
         mail_.sent(whom.recipients, row_bytes(*what.message));
     }
     auto epoch = s.epoch;
+    std::uint64_t previous_n = 0;
     if (progress) {
+        if (!progress->stored.early.empty())
+            digest = digest_of(*what.message);  // it may come to be early itself
         // Behind what is under way, also of an earlier link of the node: it must not be stored if that is not.
-        if (progress->submitted > progress->stored)
+        if (progress->submitted > progress->stored.n)
             epoch = progress->epoch;
-        progress->submitted = what.n;
+        previous_n = std::exchange(progress->submitted, what.n);
     }
 
     auto const request = next_token();
@@ -91,7 +94,7 @@ void core::publish_durable(link& l, stream& s, op::publish&& what, std::size_t b
         if (progress && std::exchange(progress->epoch, epoch) != epoch)
             progress->resent = 0;
     }
-    auto& f = s.in_flight.emplace(request, stream::flight{l.id, l.node, what.message, what.n, digest, epoch, {}, nullptr, recipients}).first->second;
+    auto& f = s.in_flight.emplace(request, stream::flight{l.id, l.node, what.message, what.n, previous_n, digest, epoch, {}, nullptr, recipients}).first->second;
     storing(s, f, l);
     store_queue_bytes_ += f.cost();
     counts_.store_queue_bytes.set(store_queue_bytes_);
@@ -104,6 +107,7 @@ void core::publish_durable(link& l, stream& s, op::publish&& what, std::size_t b
     append.sender = l.sender;
     append.named = l.node != nullptr;
     append.n = what.n;
+    append.previous_n = previous_n;
     append.digest = digest;
     append.message = std::move(what.message);
     append.recipients = std::move(recipients);
@@ -169,14 +173,8 @@ void core::rows_arrived(store_event::rows_arrived&& e, instant now, actions& out
                 f.node->in_flight.erase(m.id());
                 window_.add(f.node->name, m.id(), {e.stream, row.seq, f.digest}, now.wall_ms);
             }
-            if (f.n) {
-                auto& progress = f.node->of(e.stream);
-                progress.stored = f.n;
-                progress.seq = row.seq;
-                progress.submitted = std::max(progress.submitted, f.n);
-                if (std::exchange(progress.told, false))
-                    stored_.emplace_back(f.node, e.stream);
-            }
+            if (f.n)
+                number_arrived(*f.node, e.stream, {f.n, f.previous_n, row.seq, arrival.digest ? arrival.digest : f.digest});
         }
         auto const ok = [&](link_id to, bool dup) -> bytes_ptr {
             auto const* const l = find(to);
@@ -209,16 +207,37 @@ void core::arrived_unasked(stream const& s, store_event::rows_arrived::arrival c
     auto& n = *known->second;
     if (auto const id = row.message->id(); !id.empty())
         window_.add(n.name, id, {s.state.id, row.seq, arrival.digest}, now.wall_ms);
-    if (!arrival.n)
+    if (arrival.n)
+        number_arrived(n, s.state.id, {arrival.n, arrival.previous_n, row.seq, arrival.digest});
+}
+
+void core::number_arrived(node& n, stream_id stream, chained_number const& number)
+{
+    auto& progress = n.of(stream);
+    if (!progress.stored.add(number))
         return;
-    auto& progress = n.of(s.state.id);
-    if (arrival.n <= progress.stored)
-        return;
-    progress.stored = arrival.n;
-    progress.seq = row.seq;
-    progress.submitted = std::max(progress.submitted, arrival.n);
+    progress.submitted = std::max(progress.submitted, progress.stored.n);
     if (std::exchange(progress.told, false))
-        stored_.emplace_back(&n, s.state.id);
+        stored_.emplace_back(&n, stream);
+}
+
+/// Whether the number is stored although one before it is not. A node that sends it next after what is stored has given up what is
+/// missing between them.
+bool core::is_early(link& l, node::progress& progress, message const& m, std::uint64_t n, actions& out)
+{
+    auto const* const early = progress.stored.find_early(n);
+    if (!early || early->digest != digest_of(m))
+        return false;
+    if (progress.submitted == progress.stored.n)
+        know_number(*l.node, progress, {n, progress.stored.n, early->seq, early->digest}, out);
+    progress.submitted = n;
+    return true;
+}
+
+void core::know_number(node& n, node::progress& progress, chained_number const& number, actions& out)
+{
+    out.requests.push_back(store_request::put_number{n.name, progress.stream, number});
+    number_arrived(n, progress.stream, number);
 }
 
 void core::bar(link_id id, stream_id from, error_code code)
@@ -257,14 +276,21 @@ void core::append_failed(store_event::append_failed&& e, instant, actions& out)
             }
     }
     link* resent_by = nullptr;
+    bool overtaken = false;
     if (f.node) {
         --f.node->flights;
         if (!f.message->id().empty())
             f.node->in_flight.erase(f.message->id());
         if (f.n) {
             auto& progress = f.node->of(e.stream);
-            if (progress.epoch == f.epoch)  // else a later link has begun again already
-                progress.submitted = progress.stored;  // answers come in order: nothing below this n is still under way
+            if (!sticks_to_stream(e.why.code)) {
+                // It will not come again; what was sent behind it stands.
+                overtaken = progress.submitted != f.n;
+                if (!overtaken)
+                    progress.submitted = std::max(f.previous_n, progress.stored.n);
+            } else if (progress.epoch == f.epoch) {  // else a later link has begun again already
+                progress.submitted = progress.stored.n;  // answers come in order: nothing below this n is still under way
+            }
             if (f.n <= progress.resent && progress.resent_by != f.link)
                 resent_by = find(progress.resent_by);
         }
@@ -288,6 +314,8 @@ void core::append_failed(store_event::append_failed&& e, instant, actions& out)
         wait_for(*resent_by, e.stream, waiting, f.epoch, 0);
         tell(resent_by->id, waiting);
     }
+    if (overtaken)  // behind the error: what it tells covers this one too
+        know_number(*f.node, f.node->of(e.stream), {f.n, f.previous_n, 0, 0}, out);
 }
 
 void core::tell_stored(actions& out)
@@ -306,7 +334,7 @@ void core::tell_stored(link& l, stream_id sid, actions& out)
         return;
     for (auto& progress : l.node->last)
         if (progress.stream == sid && !std::exchange(progress.told, true))
-            send(l, encode_stored(streams_.at(sid)->name(), progress.stored, progress.seq, l.form), out);
+            send(l, encode_stored(streams_.at(sid)->name(), progress.stored.n, progress.stored.seq, l.form), out);
 }
 
 }  // namespace kedge

@@ -177,8 +177,8 @@ void core::welcome(link& l, std::string const& id, instant now, actions& out)
     hi.has_last = true;
     if (l.node)
         for (auto const& p : l.node->last)
-            if (auto const s = streams_.find(p.stream); s != streams_.end() && p.stored)
-                hi.last.emplace(s->second->name(), p.stored);
+            if (auto const s = streams_.find(p.stream); s != streams_.end() && p.stored.n)
+                hi.last.emplace(s->second->name(), p.stored.n);
     send(l, hi, out);
     if (l.node) {
         l.joined = true;

@@ -114,8 +114,7 @@ struct node {
     struct progress {
         stream_id stream{};
         std::uint64_t submitted = 0;  ///< highest n handed to the sequencer or stored
-        std::uint64_t stored = 0;
-        message_seq seq = 0;
+        number_log stored{};
         bool told = true;             ///< `stored` has been sent for it
         std::uint64_t epoch = 0;      ///< of the append that raised `submitted`
         /// A later link of the node sent these again while they were under way, up to `resent`: it must hear if they fail.
@@ -137,7 +136,7 @@ struct node {
         for (auto& p : last)
             if (p.stream == stream)
                 return p;
-        return last.emplace_back(progress{stream, 0, 0, 0, true});
+        return last.emplace_back(progress{.stream = stream});
     }
 };
 

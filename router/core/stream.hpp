@@ -30,6 +30,7 @@ struct stream {
         struct node* node = nullptr;
         message_ptr message;
         std::uint64_t n = 0;
+        std::uint64_t previous_n = 0;  ///< as in the append
         std::uint64_t digest = 0;
         std::uint64_t epoch = 0;
         /// Others that sent the same id meanwhile: they get this one's answer.

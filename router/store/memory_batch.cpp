@@ -56,11 +56,8 @@ row memory_store::batch_run::add(stream& to, store_request::append const& reques
         auto const sender = std::string{request.sender->view()};
         if (auto const id = request.message->id(); !id.empty())
             disk_.ids.push_back({sender, std::string{id}, state.id, stored.seq, request.digest, request.time_ms});
-        if (request.n != 0) {
-            auto& highest = disk_.nodes[sender].last[state.id];
-            if (request.n > highest.n)
-                highest = {state.id, request.n, stored.seq};
-        }
+        if (request.n != 0)
+            disk_.nodes[sender].last[state.id].add({request.n, request.previous_n, stored.seq, request.digest});
     }
     return stored;
 }
@@ -266,6 +263,12 @@ void memory_store::batch_run::operator()(store_request::replay_dead const& reque
 void memory_store::batch_run::operator()(store_request::put_node const& request)
 {
     disk_.nodes[request.name].seen_ms = request.seen_ms;
+}
+
+void memory_store::batch_run::operator()(store_request::put_number const& request)
+{
+    if (find(request.stream) != nullptr)
+        disk_.nodes[request.node].last[request.stream].add(request.number);
 }
 
 void memory_store::batch_run::operator()(store_request::remove_node const& request)

@@ -26,6 +26,7 @@ public:
     void operator()(store_request::drop_dead const&);
     void operator()(store_request::replay_dead const&);
     void operator()(store_request::put_node const&);
+    void operator()(store_request::put_number const&);
     void operator()(store_request::remove_node const&);
     void operator()(store_request::backup const&);
     void operator()(store_request::put_mirror const&);

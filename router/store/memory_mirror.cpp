@@ -108,7 +108,7 @@ void memory_store::batch_run::operator()(store_request::import_messages const& r
 outcome memory_store::batch_run::import(stream& to, mirror& copy, store_request::import_messages::item const& item)
 {
     auto& state = copy.state;
-    if (item.place <= state.checkpoint && (item.copy_of == 0 || item.message != nullptr))
+    if (item.place <= state.checkpoint && !item.taken && (item.copy_of == 0 || item.message != nullptr))
         return outcome::known;
     if (item.copy_of != 0) {
         auto const* const ours = memory_store::find_row(to, item.copy_of);
@@ -136,12 +136,13 @@ outcome memory_store::batch_run::import(stream& to, mirror& copy, store_request:
     row.sender = item.sender;
     row.named = item.named;
     row.n = item.n;
+    row.previous_n = item.previous_n;
     row.digest = item.digest;
     row.message = item.message;
     auto stored = add(to, row);
     copy.rows[stored.seq] = {item.place, item.stamp};
     copy.places[item.place] = stored.seq;
-    events_.arrived(to.state.id, {std::move(stored), item.origin, item.named, item.n, item.digest});
+    events_.arrived(to.state.id, {std::move(stored), item.origin, item.named, item.n, item.previous_n, item.digest});
     return outcome::inserted;
 }
 

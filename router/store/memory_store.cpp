@@ -84,8 +84,8 @@ store_contents memory_store::load(std::uint64_t now_ms)
     }
     for (auto const& [name, n] : disk_.nodes) {
         all.nodes.push_back({name, n.seen_ms, {}});
-        for (auto const& [stream, highest] : n.last)
-            all.nodes.back().last.push_back(highest);
+        for (auto const& [stream, numbers] : n.last)
+            all.nodes.back().last.push_back({stream, numbers});
     }
     for (auto const& [user, mail] : disk_.mail)
         all.mail.push_back(mail);
@@ -108,7 +108,7 @@ void memory_store::refuse(store_request::any const& request, failure const& why,
                     return events.append_failed(r, store_failure::unknown_stream());
                 gate_.failed(r, why);
                 events.append_failed(r, why);
-            } else if constexpr (!std::is_same_v<type, store_request::put_node>) {
+            } else if constexpr (requires { r.request; }) {
                 events.failed(r.request, why);
             }
         },

@@ -80,7 +80,7 @@ private:
     };
     struct node {
         std::uint64_t seen_ms = 0;
-        std::map<stream_id, node_state::highest> last;
+        std::map<stream_id, number_log> last;
     };
     struct mirror {
         struct placed {

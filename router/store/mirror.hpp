@@ -70,8 +70,11 @@ struct import_messages {
         std::uint64_t time_ms = 0;
         bool named = false;        ///< as in `append`: the sender is a `user/node`; its id is remembered and its `n` raised
         std::uint64_t n = 0;
-        std::uint64_t digest = 0;
+        std::uint64_t previous_n = 0;
+        std::uint64_t digest = 0;  ///< of what has an id or an `n`
         token origin{};            ///< of the append that this is; `none` for others
+        /// The stream's limits took the message before it could be read: its place may be below the checkpoint.
+        bool taken = false;
     };
     token request{};
     stream_id stream{};
@@ -79,6 +82,8 @@ struct import_messages {
     jet_place checkpoint = 0;      ///< not below the last item's place
     std::uint64_t stamp = 0;
     std::string lanes;
+    /// Nobody waits for it, and it only notes places: what is lost with a crash is read again. It may ride with the next batch.
+    bool may_wait = false;
 };
 
 /// Rows from `from` up that wait to be copied: at most `rows_max` and about `bytes_max` (at least one). Answered by `rows_read`; one

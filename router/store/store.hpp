@@ -19,6 +19,7 @@
 #include "router/protocol/message.hpp"
 #include "router/protocol/operation.hpp"
 #include "router/store/mirror.hpp"
+#include "router/store/number_log.hpp"
 
 namespace kedge {
 
@@ -122,12 +123,11 @@ struct dead_letter {
 struct node_state {
     std::string name;  ///< "user/node"
     std::uint64_t seen_ms = 0;
-    struct highest {
+    struct progress {
         stream_id stream{};
-        std::uint64_t n = 0;
-        message_seq seq = 0;
+        number_log numbers;
     };
-    std::vector<highest> last;  ///< of publishes with `n`
+    std::vector<progress> last;  ///< of publishes with `n`
 };
 
 /// All mail that a user ever got, in posts of `inbox_stream`. `bytes` as `row_bytes` counts them.
@@ -167,6 +167,7 @@ struct append {
     bytes_ptr sender;
     bool named = false;
     std::uint64_t n = 0;
+    std::uint64_t previous_n = 0;  ///< what its node sent to the stream before it: `chained_number`
     std::uint64_t digest = 0;
     message_ptr message;
     /// Of a post: "alice" (all her nodes) and "alice/laptop" entries, each once, sorted, separated by one space. The row is
@@ -277,6 +278,12 @@ struct put_node {
     std::string name;
     std::uint64_t seen_ms = 0;
 };
+/// A number that comes to be known without a row of its own: its node gave it up, or gave up what is missing before it.
+struct put_number {
+    std::string node;
+    stream_id stream{};
+    chained_number number;
+};
 /// Forgets the node: its `n`, its remembered ids.
 struct remove_node {
     token request{};
@@ -290,7 +297,7 @@ struct backup {
 };
 
 using any = std::variant<append, save_cursor, read, read_seqs, create_stream, edit_stream, remove_stream, create_consumer,
-                         edit_consumer, remove_consumer, purge, check, list_dead, drop_dead, replay_dead, put_node, remove_node,
+                         edit_consumer, remove_consumer, purge, check, list_dead, drop_dead, replay_dead, put_node, put_number, remove_node,
                          backup, put_mirror, remove_mirror, import_messages, read_waiting, read_placed, take_back,
                          put_bridges>;
 
@@ -307,6 +314,7 @@ struct rows_arrived {
         token origin{};
         bool named = false;
         std::uint64_t n = 0;
+        std::uint64_t previous_n = 0;
         std::uint64_t digest = 0;
     };
     stream_id stream{};

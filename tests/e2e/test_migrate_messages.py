@@ -78,6 +78,70 @@ class Refusals(Migrating):
         self.assert_same_sides()
 
 
+class Numbers(Migrating):
+    """JetStream refuses one numbered publish and takes those behind it: there was no room for a large one."""
+
+    NUMBERS = range(1, 41)
+    settings = "hold_ms = 60000"
+
+    def body(self, number):
+        return b"x" * 50_000 if number == 1 else b"number %d" % number
+
+    def publish(self, link):
+        link.write(b"".join(link.codec.encode({"op": "pub", "n": n, "subject": TOKEN + ".x"}, self.body(n)) for n in self.NUMBERS))
+
+    def limit(self, size):
+        with self.nats.jet() as jet:
+            jet.update(STREAM, discard="new", max_bytes=size)
+
+    def setUp(self):
+        super().setUp()
+        self.start()
+        self.switch()
+        self.limit(40_000)
+
+    def await_stored_early(self):
+        """The small ones that came through are rows."""
+        eventually(lambda: any(row.body != self.body(1) for row in self.rows()), "what is behind the large one is stored")
+
+    def assert_told_when_all_is_stored(self, link):
+        """As a client does it: after an error a ping, then all again that is not known to be stored."""
+        told = link.take(lambda n: n.op in ("stored", "error"))
+        while told.op == "error" or told["n"] != self.NUMBERS[-1]:
+            if told.op == "stored":
+                self.assertIn(self.body(1), [row.body for row in self.rows()], "told before all of it was stored")
+            else:
+                link.ping()
+                link.arrived()
+                self.publish(link)
+            told = link.take(lambda n: n.op in ("stored", "error"))
+        self.level()
+        self.assertEqual(sorted(row.body for row in self.rows()), sorted(map(self.body, self.NUMBERS)))
+        self.assert_same_sides()
+
+    def test_told_only_when_all_is_stored(self):
+        link = self.link("alice", "desk", form="frames")
+        self.publish(link)
+        self.await_stored_early()
+        self.assertEqual([n for n in link.arrived() if n.op == "stored"], [])
+        self.limit(-1)
+        self.publish(link)
+        self.assert_told_when_all_is_stored(link)
+
+    def test_killed_before_the_refused_one_came_through(self):
+        link = self.link("alice", "desk", form="frames")
+        self.publish(link)
+        self.await_stored_early()
+        self.server.kill()
+        self.server.start()
+        self.await_link()
+        link = self.link("alice", form="frames")
+        self.assertEqual(link.hello("desk").get("last", {}), {}, "not all up to what was stored early is stored")
+        self.limit(-1)
+        self.publish(link)
+        self.assert_told_when_all_is_stored(link)
+
+
 class Headers(Migrating):
     def test_a_clients_header_that_is_natss_or_ours(self):
         """Refused in every state, before anything is stored."""

@@ -176,13 +176,13 @@ public:
     settings bounds;
     number_source numbers;
     memory_store store;
+    std::vector<backend_event::any> events;
     memory_bus bus{7};
-    memory_backend backend{bus};
-    identity words{secret, "CHAT"};
-    stream_id stream{};
+    memory_backend backend{bus};  // tells `events` to its end
+    stream_id stream{1};  // the first one of a store
+    identity words{secret, "CHAT", stream};
     jet_place checkpoint = 0;
     std::unique_ptr<diff_run> diff;
-    std::vector<backend_event::any> events;
     std::vector<store_event::any> stored;
     std::uint64_t requests = 100;
     std::size_t reads = 0;
@@ -568,7 +568,7 @@ TEST_CASE("a diff says why it cannot go on")
     CHECK(sides.diff->finished());
     CHECK(!sides.diff->clean());
     CHECK(!sides.diff->failed().empty());
-    CHECK(sides.diff->result().contains("why"));
+    CHECK(sides.diff->result().contains("error"));
 }
 
 TEST_CASE("a store in trouble is asked again")

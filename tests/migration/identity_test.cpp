@@ -71,7 +71,7 @@ rc::Gen<std::string> some_text(std::size_t max)
 
 TEST_CASE("a copy is known as the row that it is a copy of")
 {
-    identity const wire{secret, "CHAT"};
+    identity const wire{secret, "CHAT", stream_id{1}};
     auto const r = row_of({"chat.qw", "id 1%", "answers.é", R"({"Topic":"a \"b\"","X":"1"})", "hello"});
     auto const m = wire.copy("abc", r);
     CHECK(m.subject == "chat.qw");
@@ -108,7 +108,7 @@ TEST_CASE("a copy is known as the row that it is a copy of")
 
 TEST_CASE("our headers on anything else prove nothing")
 {
-    identity const wire{secret, "CHAT"};
+    identity const wire{secret, "CHAT", stream_id{1}};
     auto const copy = wire.copy("abc", row_of({"chat.qw", "1", "", R"({"X":"1"})", "hello"}));
     auto const own = wire.own("abc", 2, 0xfeed, 9, append_of({"chat.qw", "1", "", R"({"X":"1"})", "hello"}));
     for (auto const& m : {copy, own}) {
@@ -140,14 +140,16 @@ TEST_CASE("our headers on anything else prove nothing")
                       if (n == "Kedge-Row")
                           v[2] = 'x';
               }) == sighting::kind::native);
-        CHECK(identity(std::string(32, 'o'), "CHAT").look(m).what == sighting::kind::native);
-        CHECK(identity(secret, "OTHER").look(m).what == sighting::kind::native);
+        CHECK(identity(std::string(32, 'o'), "CHAT", stream_id{1}).look(m).what == sighting::kind::native);
+        CHECK(identity(secret, "OTHER", stream_id{1}).look(m).what == sighting::kind::native);
+        // Of a stream of that name which was removed.
+        CHECK(identity(secret, "CHAT", stream_id{2}).look(m).what == sighting::kind::native);
     }
 }
 
 TEST_CASE("message ids of own publishes tell publishes apart as the log does")
 {
-    identity const wire{secret, "CHAT"};
+    identity const wire{secret, "CHAT", stream_id{1}};
     auto const id = [&](store_request::append const& a, std::uint64_t lane, std::uint64_t counter) {
         return *header(wire.own("abc", 2, lane, counter, a), "Nats-Msg-Id");
     };
@@ -168,7 +170,7 @@ TEST_CASE("message ids of own publishes tell publishes apart as the log does")
 
 TEST_CASE("what kedge cannot hold is said, with why")
 {
-    identity const wire{secret, "CHAT", 100, 4096};
+    identity const wire{secret, "CHAT", stream_id{1}, 100, 4096};
     auto const with = [](bus_headers headers) {
         bus_message m;
         m.subject = "chat.a";
@@ -211,7 +213,7 @@ TEST_CASE("what kedge cannot hold is said, with why")
 
 TEST_CASE("a native message loses what is NATS's and ours, and joins what is there twice")
 {
-    identity const wire{secret, "CHAT"};
+    identity const wire{secret, "CHAT", stream_id{1}};
     bus_message m;
     m.subject = "chat.a";
     m.body = "b";
@@ -225,7 +227,7 @@ TEST_CASE("a native message loses what is NATS's and ours, and joins what is the
 
 TEST_CASE("a header of an old row that NATS would act on travels aside")
 {
-    identity const wire{secret, "CHAT"};
+    identity const wire{secret, "CHAT", stream_id{1}};
     auto const r = row_of({"chat.a", "", "", R"({"Nats-Rollup":"all","X":"1","Kedge-Row":"r","Odd_Name":" v "})", "b"});
     auto const m = wire.copy("abc", r);
     CHECK(header(m, "Nats-Rollup") == nullptr);
@@ -270,7 +272,7 @@ TEST_CASE("round trip: any publish")
             RC_ASSERT(percent_decode(percent_encode(text, how)) == text);
     });
     holds("a publish", [] {
-        identity const wire{secret, "CHAT"};
+        identity const wire{secret, "CHAT", stream_id{1}};
         auto const subject = "chat." + *rc::gen::suchThat(rc::gen::container<std::string>(rc::gen::elementOf(std::string{"ab$_-\"\\"})),
                                                           [](auto const& s) { return !s.empty() && s.size() < 200; });
         auto const id = *some_text(64);
@@ -279,12 +281,14 @@ TEST_CASE("round trip: any publish")
         auto const headers = *rc::gen::arbitrary<bool>() ? "{\"A\":" + nlohmann::json(value).dump() + ",\"Nats-B\":\"c\"}" : std::string{};
         auto const body = *rc::gen::container<std::string>(rc::gen::arbitrary<char>());
         auto const n = *rc::gen::inRange<std::uint64_t>(0, 3);
-        auto const append = append_of({subject, id, reply, headers, body}, "alice/laptop", n);
+        auto append = append_of({subject, id, reply, headers, body}, "alice/laptop", n);
+        append.previous_n = n == 0 ? 0 : n - 1;
         auto const m = wire.own("abc", *rc::gen::inRange<std::uint64_t>(0, 1ull << 62), *rc::gen::arbitrary<std::uint64_t>(),
                                 *rc::gen::inRange<std::uint64_t>(0, 1ull << 62), append);
         auto const seen = wire.look(m);
         RC_ASSERT(seen.what == sighting::kind::own);
         RC_ASSERT(seen.n == n);
+        RC_ASSERT(seen.previous_n == append.previous_n);
         auto const back = wire.ours(m, seen);
         RC_ASSERT(back->id() == id);
         RC_ASSERT(back->reply_to() == reply);
@@ -299,7 +303,7 @@ TEST_CASE("lanes: a number counts once, and holes are remembered")
     lane_book book;
     auto const read = [&](std::uint64_t lane, std::uint64_t counter) {
         book = lane_book::parse(book.text());
-        return book.lanes.read(lane, counter);
+        return book.lanes.read(lane, counter, 1000 * lane + counter, 3);
     };
     CHECK(read(1, 1) == reading::fresh);
     CHECK(read(1, 1) == reading::again);
@@ -317,6 +321,37 @@ TEST_CASE("lanes: a number counts once, and holes are remembered")
         CHECK(read(lane, 1) == reading::fresh);
     CHECK(book.lanes.entries.size() == lane_list::entries_max);
     CHECK(book.lanes.entries.front().lane == 2);
+    // What was read of a lane that is known no more counts as read.
+    CHECK(read(1, 6) == reading::again);
+    for (std::uint64_t lane = 100; lane < 200; ++lane)
+        CHECK(read(lane, 1) == reading::fresh);
+    CHECK(read(99, 1) == reading::again);
+    CHECK(read(3, 1) == reading::again);  // our own stays, however long it is silent
+    CHECK(read(3, 2) == reading::fresh);
+    CHECK(book.lanes.entries.size() == lane_list::entries_max);
+}
+
+TEST_CASE("what was read before JetStream went back is known by its place and time")
+{
+    lane_book book;
+    CHECK_FALSE(book.history.holds(1, 1));
+    book.history.read(100, 5000);
+    CHECK_FALSE(book.history.holds(100, 5000));
+    book.history.went_back(60);
+    book = lane_book::parse(book.text());
+    CHECK(book.history.holds(61, 4000));
+    CHECK(book.history.holds(100, 5000));
+    CHECK_FALSE(book.history.holds(101, 5000));
+    CHECK_FALSE(book.history.holds(61, 5001));
+    for (jet_place n = 1; n < 50; ++n) {
+        book.history.went_back(0);  // nothing was read since
+        CHECK(book.history.marks.size() == 1);
+    }
+    book.history.read(62, 6000);
+    book.history.went_back(61);
+    CHECK(book.history.holds(62, 6000));
+    CHECK(book.history.holds(100, 5000));
+    CHECK(lane_book::parse("{\"incarnations\":[],\"lanes\":[[1,2,[]]]}").lanes.entries.at(0).highest == 2);
 }
 
 TEST_CASE("incarnations: a row belongs to the history in which it was born")

@@ -131,13 +131,16 @@ void memory_backend::serve_command()
     auto const command = std::move(to_server_.front());
     to_server_.pop_front();
     if (auto const* publish = std::get_if<backend_command::publish>(&command)) {
+        if (bus_.detached_) return tell(refused{publish->ticket, publish->connection, true, true, 503, "no responders"}, false);
         auto const done = bus_.publish_from(publish->what, this);
         if (done.code != 0) tell(refused{publish->ticket, publish->connection, true, true, done.code, done.why}, false);
         else if (done.place != 0 && bus_.lose_acks_ > 0) --bus_.lose_acks_;
+        else if (done.place != 0 && bus_.acks_held_) held_acks_.push_back({acked{publish->ticket, publish->connection, done.place, done.duplicate}});
         else if (done.place != 0) tell(acked{publish->ticket, publish->connection, done.place, done.duplicate}, false);
     } else if (auto const* send = std::get_if<backend_command::send>(&command)) {
         bus_.publish_from(send->what, this);
     } else if (auto const request = request_of(command)) {
+        if (bus_.detached_) return tell(answered{*request, problem{503, "nobody answers", false, false}}, false);
         auto out = bus_.answer(command);
         out.request = *request;
         tell(std::move(out), false);
@@ -148,6 +151,11 @@ std::optional<reader_id> memory_backend::ready_reader() const
 {
     std::vector<reader_id> ready;
     for (auto const& [id, each] : readers_) {
+        if (each.silent) {
+            ready.push_back(id);
+            continue;
+        }
+        if (bus_.detached_ || (!each.begun && !bus_.readers_allowed_)) continue;
         auto const* const stream = bus_.find(each.stream);
         bool const over = stream == nullptr || !each.begun || stream->created_ns != each.created_ns;
         bool const room = each.out == 0 || (each.out < each.window && each.out_bytes < each.window_bytes);
@@ -166,6 +174,7 @@ void memory_backend::serve_reader(reader_id id)
         tell(reader_ended{id, std::move(why), gone}, true);
     };
     if (stream == nullptr) return end("stream not found", true);
+    if (reader.silent) return end("the server had stopped sending", false);
     if (reader.created_ns != 0 && reader.created_ns != stream->created_ns) return end("the stream was deleted and made anew", true);
     if (!reader.begun) {
         reader.created_ns = stream->created_ns;
@@ -279,8 +288,9 @@ void memory_backend::cut(std::string why, cut_options options)
     for (std::size_t i = 0; i < late; ++i) bus_.late_.push_back(landing[landed + i]);
 
     linked_ = false;
+    held_acks_.clear();
     silent_since_ms_ = 0;
-    for (auto& [id, reader] : readers_) reader.begun = false;
+    for (auto& [id, reader] : readers_) reader.begun = reader.silent = false;
     for (auto const& [ticket, _] : tickets_)
         if (!tickets_told.contains(ticket)) tell(refused{ticket, connection_, true, false, 0, why}, true);
     for (auto const& [request, _] : requests_)
@@ -291,6 +301,24 @@ void memory_backend::cut(std::string why, cut_options options)
 void memory_backend::frozen(bool on)
 {
     silent_since_ms_ = on && linked_ ? bus_.now_ms_ : 0;
+}
+
+/// What was under way is gone, in both directions, and nobody says so.
+void memory_backend::detached()
+{
+    if (!linked_) return;
+    held_acks_.clear();
+    auto const landed = bus_.pick(to_server_.size() + 1);
+    auto const landing = std::exchange(to_server_, {});
+    for (std::size_t i = 0; i < landed; ++i) bus_.carry_out(landing[i], this);
+    auto told = bus_.pick(to_client_.size() + 1);
+    std::erase_if(to_client_, [&](under_way const& each) { return !each.local && (told == 0 || (--told, false)); });
+    for (auto& [id, reader] : readers_) reader.silent = reader.begun;
+}
+
+void memory_backend::release_acks()
+{
+    for (auto& each : std::exchange(held_acks_, {})) to_client_.push_back(std::move(each));
 }
 
 void memory_backend::time_passed()

@@ -59,6 +59,7 @@ private:
         std::string stream;
         std::uint64_t created_ns = 0;  ///< of the stream that it reads; 0 = never begun
         bool begun = false;            ///< on this link
+        bool silent = false;           ///< nothing more comes, and it does not know yet
         jet_place next = 1;            ///< what the server sends next
         jet_place handed = 0;          ///< the last that the sink got, or what is before the first
         std::size_t window = 0, window_bytes = 0;
@@ -84,6 +85,8 @@ private:
     void arrived(bus_message const&);
     void time_passed();
     void frozen(bool on);
+    void detached();
+    void release_acks();
 
     memory_bus& bus_;
     memory_backend_options options_;
@@ -94,6 +97,7 @@ private:
     std::uint64_t silent_since_ms_ = 0;  ///< 0 = it is not
     std::deque<backend_command::any> to_server_;
     std::deque<under_way> to_client_;
+    std::deque<under_way> held_acks_;
     std::map<std::uint64_t, waiting> tickets_;
     std::map<token, waiting> requests_;
     std::map<reader_id, reader> readers_;

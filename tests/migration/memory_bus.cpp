@@ -164,7 +164,8 @@ memory_bus::outcome memory_bus::store(memory_stream& stream, bus_message& what)
         return out;
     }
     expire_ids(stream);
-    auto const now_ns = now_ms_ * 1'000'000;
+    // No two messages at once, as on a real clock.
+    auto const now_ns = last_time_ns_ = std::max(last_time_ns_ + 1, now_ms_ * 1'000'000);
     auto const* id = find_header(what.headers, "Nats-Msg-Id");
     if (id != nullptr && !id->empty()) {
         if (auto const known = stream.ids.find(*id); known != stream.ids.end()) {
@@ -332,7 +333,7 @@ answered memory_bus::answer(backend_command::any const& command)
                 out.what = no_stream();
                 return;
             }
-            auto const which = stream->messages.find(ask.place);
+            auto const which = ask.or_next ? stream->messages.lower_bound(ask.place) : stream->messages.find(ask.place);
             if (which == stream->messages.end()) out.what = problem{10037, "no message found", false, true};
             else out.what = which->second;
         }
@@ -385,7 +386,7 @@ void memory_bus::stop()
     if (!running_) return;
     for (auto* backend : backends_) backend->cut("the connection was closed by the server", {std::nullopt, 0, std::nullopt});
     running_ = false;
-    frozen_ = false;
+    frozen_ = detached_ = false;
 }
 
 void memory_bus::start()
@@ -405,18 +406,42 @@ void memory_bus::restore(std::map<std::string, memory_stream> directory)
 void memory_bus::rewind(std::string const& name, jet_place to)
 {
     stop();
-    if (auto* const stream = find(name)) {
-        while (!stream->messages.empty() && stream->messages.rbegin()->first > to)
-            erase(*stream, std::prev(stream->messages.end()));
-        stream->last = std::min(stream->last, to);
-        stream->first = stream->messages.empty() ? stream->last + 1 : stream->messages.begin()->first;
-    }
+    if (auto* const stream = find(name)) forget_above(*stream, to);
     start();
+}
+
+void memory_bus::forget_above(memory_stream& stream, jet_place to)
+{
+    while (!stream.messages.empty() && stream.messages.rbegin()->first > to)
+        erase(stream, std::prev(stream.messages.end()));
+    stream.last = std::min(stream.last, to);
+    stream.first = stream.messages.empty() ? stream.last + 1 : stream.messages.begin()->first;
+}
+
+void memory_bus::hold_acks(bool on)
+{
+    acks_held_ = on;
+    if (!on)
+        for (auto* backend : backends_) backend->release_acks();
+}
+
+void memory_bus::detach(bool on)
+{
+    if (on && !detached_)
+        for (auto* backend : backends_) backend->detached();
+    detached_ = on;
+    if (!on)
+        for (auto& [name, stream] : streams_) remember_ids(stream);
+}
+
+void memory_bus::rewind_detached(std::string const& name, jet_place to)
+{
+    if (auto* const stream = find(name)) forget_above(*stream, to);
 }
 
 std::size_t memory_bus::land_late()
 {
-    if (!running_ || frozen_) return 0;
+    if (!running_ || frozen_ || detached_) return 0;
     auto const landing = std::exchange(late_, {});
     for (auto const& command : landing) carry_out(command, nullptr);
     return landing.size();

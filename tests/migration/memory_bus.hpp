@@ -78,11 +78,21 @@ public:
     void refuse_no_more(std::string const& stream) { refusals_.erase(stream); }
     /// The next `times` publishes of backends are stored, and not acknowledged.
     void lose_acks(std::size_t times) { lose_acks_ += times; }
+    /// Acknowledgements wait, while everything else comes.
+    void hold_acks(bool on);
     /// The next request (no publish) of a backend ends so.
     void fail_next_request(backend_event::problem what) { fail_requests_.push_back(std::move(what)); }
     /// It keeps its connections and says nothing. A backend gives its link up after `silence_ms` of it.
     void freeze(bool on);
     bool frozen() const noexcept { return frozen_; }
+    /// The streams are another server's, behind the one that kedge is linked to: that one goes (what was under way is lost) or comes back,
+    /// and no link tells of it. Meanwhile publishes of backends find no stream, and requests nobody; readers end when they find out.
+    void detach(bool on);
+    bool detached() const noexcept { return detached_; }
+    /// It went back while it was away.
+    void rewind_detached(std::string const& stream, jet_place to);
+    /// Information is given, and no consumer can be made: the stream has a leader, the cluster has none.
+    void allow_readers(bool on) { readers_allowed_ = on; }
     /// As by kill -9: links are cut. After a start message ids are known that are in messages of the duplicate window.
     void stop();
     void start();
@@ -103,6 +113,7 @@ private:
 
     outcome publish_from(bus_message, memory_backend const* from);
     outcome store(memory_stream&, bus_message&);
+    static void forget_above(memory_stream&, jet_place);
     void trim(memory_stream&);
     static void erase(memory_stream&, std::map<jet_place, bus_message>::iterator);
     bool heard(std::string_view subject, memory_backend const* from) const;
@@ -114,6 +125,7 @@ private:
 
     std::uint64_t now_ms_ = 1'700'000'000'000;
     std::uint64_t last_created_ns_ = 0;
+    std::uint64_t last_time_ns_ = 0;
     std::mt19937_64 random_;
     std::map<std::string, memory_stream> streams_;
     std::vector<memory_backend*> backends_;
@@ -127,6 +139,9 @@ private:
     std::deque<backend_event::problem> fail_requests_;
     std::size_t lose_acks_ = 0;
     bool frozen_ = false;
+    bool detached_ = false;
+    bool readers_allowed_ = true;
+    bool acks_held_ = false;
     bool running_ = true;
     std::deque<backend_command::any> late_;
 };

@@ -38,6 +38,9 @@ replica_sim::replica_sim(std::uint64_t seed, mutation what, bool tracing)
     forgetful_ = random_.percent(25);
     if (forgetful_)
         world_.jet().config.duplicates_ms = 1;
+    limited_ = random_.percent(20);
+    if (limited_)
+        world_.jet().config.max_msgs_per_subject = random_.between(1, 3);
     auto const writers = random_.between(1, 4);
     for (std::uint64_t i = 0; i < writers; ++i) {
         publisher p;
@@ -74,12 +77,24 @@ void replica_sim::arrived(store_event::rows_arrived::arrival const& a)
     if (is_node(sender)) {
         if (!m.id().empty())
             ids_[sender + " " + std::string{m.id()}] = a.stored.seq;
-        auto const n = a.n;
-        if (n != 0)
-            numbers_[sender] = std::max(numbers_[sender], n);
+        if (a.n != 0 && a.origin == token::none && numbers_[sender].add({a.n, a.previous_n, a.stored.seq, a.digest}))
+            for (auto& p : publishers_)
+                if (p.sender == sender)
+                    told_numbers(p);
     }
     if (a.origin != token::none)
         answered(a.origin, true, {});
+}
+
+void replica_sim::told_numbers(publisher& p)
+{
+    auto const& log = numbers_[p.sender];
+    p.submitted = std::max(p.submitted, log.n);
+    while (!p.untold.empty() && *p.untold.begin() <= log.n) {
+        p.oks.insert(*p.untold.begin());
+        p.again.erase(*p.untold.begin());
+        p.untold.erase(p.untold.begin());
+    }
 }
 
 void replica_sim::answered(token request, bool stored, error_code code)
@@ -88,8 +103,13 @@ void replica_sim::answered(token request, bool stored, error_code code)
         auto const at = p.out.find(request);
         if (at == p.out.end())
             continue;
-        auto const [number, epoch] = at->second;
+        auto const [number, epoch, previous] = at->second;
         p.out.erase(at);
+        if (stored && p.how == publisher::kind::numbers) {
+            if (numbers_[p.sender].add({number, previous, 1}))
+                told_numbers(p);
+            return;
+        }
         if (stored) {
             if (!p.oks.insert(number).second)
                 fail(body_of(p, number) + " was answered ok twice");
@@ -105,7 +125,7 @@ void replica_sim::answered(token request, bool stored, error_code code)
                 other.failed = other.failed || !other.out.empty();
         }
         // Whoever has no node cannot send again what may have been stored.
-        if (p.how != publisher::kind::plain || !outcome_unknown(code))
+        if (p.how == publisher::kind::ids || (p.how == publisher::kind::plain && !outcome_unknown(code)))
             p.again.insert(number);
         if (p.how == publisher::kind::plain && outcome_unknown(code))
             p.oks.erase(number);
@@ -125,9 +145,15 @@ void replica_sim::send(publisher& p, std::uint64_t number)
             return;
         }
     } else if (p.how == publisher::kind::numbers) {
+        auto const& log = numbers_[p.sender];
+        p.untold.insert(number);
+        if (number <= p.submitted)
+            return fail(body_of(p, number) + " is sent again though it is under way");
+        auto const* const early = log.find_early(number);
         how.n = number;
-        if (numbers_[p.sender] >= number) {
-            p.oks.insert(number);
+        how.previous_n = std::exchange(p.submitted, number);
+        if (early != nullptr) {
+            ++counts.early;
             return;
         }
     } else if (number % 3 == 0) {
@@ -139,14 +165,14 @@ void replica_sim::send(publisher& p, std::uint64_t number)
         how.reply_to = "answers.here";
     auto const subject = "chat." + p.sender.substr(0, 1) + std::to_string(number % 2);
     // The answer may come before `append` returns: then nobody would know of it.
-    p.out[token::none] = {number, epoch_};
+    p.out[token::none] = {number, epoch_, how.previous_n};
     auto const failed = std::exchange(world_.on_failed, nullptr);
     std::vector<std::pair<token, failure>> at_once;
     world_.on_failed = [&](token t, failure const& why) { at_once.emplace_back(t, why); };
     auto const request = world_.append(p.sender, subject, body_of(p, number), how);
     world_.on_failed = failed;
     p.out.erase(token::none);
-    p.out[request] = {number, how.epoch};
+    p.out[request] = {number, how.epoch, how.previous_n};
     for (auto const& [t, why] : at_once)
         answered(t, false, why.code);
 }
@@ -160,6 +186,8 @@ void replica_sim::ssh_acts()
         if (!p.out.empty())
             return;
         p.failed = false;
+        p.again.insert(p.untold.begin(), p.untold.end());
+        p.submitted = numbers_[p.sender].n;
     }
     for (auto burst = random_.between(1, p.window); burst != 0 && p.out.size() < p.window && !p.failed; --burst) {
         if (!p.again.empty()) {
@@ -214,22 +242,55 @@ void replica_sim::replay()
     }
 }
 
+void replica_sim::note_risk(jet_place above)
+{
+    for (auto const& [place, m] : world_.jet().messages)
+        if (place > above)
+            natives_at_risk_.insert(m.body);
+}
+
 void replica_sim::rewind()
 {
     world_.bus.land_late();
     auto const last = world_.jet().last;
     auto const back = random_.between(1, 25);
     auto const to = last > back ? last - back : 0;
-    for (auto const& [place, m] : world_.jet().messages)
-        if (place > to)
-            natives_at_risk_.insert(m.body);
+    note_risk(to);
     world_.bus.rewind(replica_world::name, to);
     ++counts.rewinds;
     disorder_ = true;
-    frozen_until_ms_ = 0;
+    frozen_until_ms_ = detached_until_ms_ = 0;
+    leave_natives();
+}
+
+/// Before we come.
+void replica_sim::leave_natives()
+{
     if (random_.percent(60))
         for (auto burst = random_.below(30); burst != 0; --burst)
             native_acts();
+}
+
+/// The stream's server goes, and no link of ours tells of it; it may have gone back when it comes.
+void replica_sim::detach()
+{
+    auto& bus = world_.bus;
+    if (!bus.running() || bus.frozen() || bus.detached())
+        return;
+    ++counts.detached;
+    bus.detach(true);
+    disorder_ = true;
+    detached_until_ms_ = bus.now_ms() + (random_.percent(50) ? random_.between(0, 500) : random_.between(500, 8000));
+    if (random_.percent(50))
+        return;
+    bus.lose_late();
+    auto const last = world_.jet().last;
+    auto const back = random_.between(1, 25);
+    auto const to = last > back ? last - back : 0;
+    note_risk(to);
+    bus.rewind_detached(replica_world::name, to);
+    ++counts.rewinds;
+    leave_natives();
 }
 
 void replica_sim::crash()
@@ -238,8 +299,8 @@ void replica_sim::crash()
     world_.crash();
     for (auto& p : publishers_) {
         for (auto const& [request, sent] : std::exchange(p.out, {}))
-            if (p.how != publisher::kind::plain)
-                p.again.insert(sent.first);
+            if (p.how == publisher::kind::ids)
+                p.again.insert(sent.number);
         p.failed = false;
     }
     epoch_ = 1;
@@ -250,15 +311,22 @@ void replica_sim::crash()
     for (auto const& id : world_.contents.ids)
         ids_[id.sender + " " + id.id] = id.seq;
     for (auto const& n : world_.contents.nodes)
-        for (auto const& highest : n.last)
-            numbers_[n.name] = std::max(numbers_[n.name], highest.n);
+        for (auto const& each : n.last)
+            numbers_[n.name] = each.numbers;
+    for (auto& p : publishers_) {
+        told_numbers(p);
+        p.again.insert(p.untold.begin(), p.untold.end());
+        p.submitted = numbers_[p.sender].n;
+    }
 }
 
 void replica_sim::mishap()
 {
     auto& bus = world_.bus;
     auto const linked = world_.backend->linked();
-    switch (random_.below(9)) {
+    // What was taken before it was read, and its acknowledgement lost, is sent again behind what came after it.
+    disorder_ = disorder_ || limited_;
+    switch (random_.below(12)) {
     case 0:
     case 1:
         if (linked) {
@@ -275,13 +343,8 @@ void replica_sim::mishap()
     case 3: {
         static constexpr std::array<std::pair<int, char const*>, 4> codes{
             {{10077, "maximum bytes exceeded"}, {503, "no responders"}, {10047, "insufficient storage"}, {10071, "wrong last sequence"}}};
-        // Numbers only rise: what is refused in front of what is accepted, and then forgotten in a crash, cannot come after it. So
-        // where there are numbers the server accepts again when nothing is under way.
-        auto const numbers = std::ranges::any_of(publishers_, [](auto const& p) { return p.how == publisher::kind::numbers; });
-        auto const& [code, why] = codes[random_.below(numbers ? 3 : 4)];
-        bus.refuse_next(replica_world::name, code, why, numbers ? 1'000'000 : random_.between(1, 3));
-        if (numbers)
-            refusing_until_ms_ = bus.now_ms() + random_.between(10, 1000);
+        auto const& [code, why] = random_.pick(codes);
+        bus.refuse_next(replica_world::name, code, why, random_.between(1, 3));
         ++counts.refusals;
         disorder_ = true;
         break;
@@ -308,6 +371,15 @@ void replica_sim::mishap()
         break;
     case 8:
         bus.land_late();
+        break;
+    case 9: detach(); break;
+    case 11:
+        bus.hold_acks(true);
+        held_acks_until_ms_ = bus.now_ms() + random_.between(0, 3000);
+        break;
+    case 10:
+        bus.allow_readers(false);
+        no_readers_until_ms_ = bus.now_ms() + random_.between(500, 8000);
         break;
     }
 }
@@ -349,18 +421,19 @@ void replica_sim::change_acts()
 void replica_sim::act()
 {
     auto& bus = world_.bus;
-    if (forgetful_)
+    if (forgetful_ || limited_)  // with a message that limits take goes what the server knows of its id over a restart
         bus.lose_late();
     auto const late = bus.late() != 0 && bus.now_ms() > late_since_ms_ + late_ms_max;
     if (late)
         bus.land_late();
-    if (refusing_until_ms_ != 0 && refusing_until_ms_ <= bus.now_ms() && world_.backend->commands_under_way() == 0
-        && world_.backend->events_under_way() == 0 && bus.late() == 0) {
-        bus.refuse_no_more(replica_world::name);
-        refusing_until_ms_ = 0;
-    }
     if (bus.frozen() && frozen_until_ms_ <= bus.now_ms())
         bus.freeze(false);
+    if (bus.detached() && detached_until_ms_ <= bus.now_ms())
+        bus.detach(false);
+    if (no_readers_until_ms_ <= bus.now_ms())
+        bus.allow_readers(true);
+    if (held_acks_until_ms_ <= bus.now_ms())
+        bus.hold_acks(false);
     switch (random_.below(10)) {
     case 0:
     case 1: ssh_acts(); break;
@@ -382,8 +455,11 @@ void replica_sim::calm_down()
     calm_ = true;
     auto& bus = world_.bus;
     bus.freeze(false);
+    bus.detach(false);
+    bus.allow_readers(true);
+    bus.hold_acks(false);
     bus.start();
-    if (forgetful_)
+    if (forgetful_ || limited_)
         bus.lose_late();
     bus.land_late();
     bus.refuse_no_more(replica_world::name);

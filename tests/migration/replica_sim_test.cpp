@@ -22,14 +22,15 @@ std::ostream& operator<<(std::ostream& out, sim_counts const& c)
     return out << c.seeds << " seeds: " << c.ssh << " messages over SSH, " << c.natives << " of NATS clients, " << c.replays << " replayed, " << c.cuts
                << " links cut, " << c.crashes << " crashes, " << c.rewinds << " rewinds, " << c.switches << " switches, " << c.refusals << " refusals, "
                << c.lost_acks << " acknowledgements lost, " << c.freezes << " freezes, " << c.store_faults << " faults of the store, "
-               << c.unavailable << " unavailable, " << c.reordered << " reordered";
+               << c.unavailable << " unavailable, " << c.reordered << " reordered, " << c.early << " stored early, " << c.detached
+               << " times without the stream's server";
 }
 
 void add(sim_counts& to, sim_counts const& c)
 {
     to.seeds += c.seeds; to.ssh += c.ssh; to.natives += c.natives; to.replays += c.replays; to.cuts += c.cuts; to.rewinds += c.rewinds;
     to.crashes += c.crashes; to.refusals += c.refusals; to.lost_acks += c.lost_acks; to.switches += c.switches;
-    to.store_faults += c.store_faults; to.unavailable += c.unavailable; to.freezes += c.freezes; to.reordered += c.reordered;
+    to.store_faults += c.store_faults; to.unavailable += c.unavailable; to.freezes += c.freezes; to.reordered += c.reordered; to.early += c.early; to.detached += c.detached;
 }
 
 }  // namespace

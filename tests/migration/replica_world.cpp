@@ -108,6 +108,8 @@ void replica_world::apply(effects&& out)
     for (auto& request : out.store) {
         trace(request);
         spoil(request);
+        if (auto const* const import = std::get_if<store_request::import_messages>(&request); import != nullptr && on_import)
+            on_import(*import);
         to_store_.push_back(std::move(request));
     }
     if (!out.backend.empty() && backend)
@@ -152,6 +154,7 @@ token replica_world::append(std::string const& sender, std::string const& subjec
     what.sender = shared_bytes::copy_of(sender);
     what.named = is_node(sender);
     what.n = how.n;
+    what.previous_n = how.previous_n;
     what.message = message::make({subject, how.id, how.reply_to, how.headers, body});
     what.digest = what.named && !how.id.empty() ? digest_of(*what.message) : 0;
     auto const request = what.request;

@@ -29,6 +29,7 @@ enum class mutation : unsigned char {
 struct publish_options {
     std::string id = {};
     std::uint64_t n = 0;
+    std::uint64_t previous_n = 0;
     std::string headers = {};
     std::string reply_to = {};
     std::uint64_t epoch = 1;
@@ -42,6 +43,7 @@ public:
     // What the core would hear.
     std::function<void(store_event::rows_arrived::arrival const&)> on_row;
     std::function<void(token, failure const&)> on_failed;
+    std::function<void(store_request::import_messages const&)> on_import;  ///< asked of the store
     std::function<void()> on_put;  ///< `put` is stored
 
     // -- the parts

@@ -236,7 +236,8 @@ std::string found_wrong(store_fixture& f)
         std::this_thread::yield();
     }
     std::string all;
-    for (auto const& sentence : of<store_event::checked>(events).front().findings)
+    auto const checked = of<store_event::checked>(events);
+    for (auto const& sentence : checked.front().findings)
         all += sentence + '\n';
     return all;
 }

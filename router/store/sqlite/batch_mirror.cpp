@@ -76,7 +76,7 @@ void batch_run::operator()(store_request::import_messages const& request)
 outcome batch_run::import(stream_entry& to, store_request::import_messages::item const& item)
 {
     auto& copy = *to.mirror;
-    if (item.place <= copy.state.checkpoint && (item.copy_of == 0 || item.message != nullptr))
+    if (item.place <= copy.state.checkpoint && !item.taken && (item.copy_of == 0 || item.message != nullptr))
         return outcome::known;
     if (item.copy_of != 0) {
         auto const bytes = all_.log.bytes_of(to, item.copy_of);
@@ -96,8 +96,8 @@ outcome batch_run::import(stream_entry& to, store_request::import_messages::item
     auto stored = all_.log.append(to, {item.sender, item.message, nullptr, item.time_ms, false});
     all_.streams.changed(to);
     if (item.named)
-        remember(item.sender, to.state.id, stored.seq, *item.message, item.n, item.digest, item.time_ms);
-    events_.arrived(to.state.id, {std::move(stored), item.origin, item.named, item.n, item.digest});
+        remember(item.sender, to.state.id, *item.message, {item.n, item.previous_n, stored.seq, item.digest}, item.time_ms);
+    events_.arrived(to.state.id, {std::move(stored), item.origin, item.named, item.n, item.previous_n, item.digest});
     return outcome::inserted;
 }
 

@@ -49,17 +49,16 @@ void batch_run::operator()(store_request::append const& request)
     if (to->mirror != nullptr)
         to->mirror->arrived(stored.seq, bytes);
     if (request.named)
-        remember(request.sender, request.stream, stored.seq, *request.message, request.n, request.digest, request.time_ms);
+        remember(request.sender, request.stream, *request.message, {request.n, request.previous_n, stored.seq, request.digest}, request.time_ms);
     events_.arrived(request.stream, std::move(stored), request.request);
 }
 
-void batch_run::remember(bytes_ptr const& sender, stream_id stream, message_seq seq, message const& m, std::uint64_t n,
-                         std::uint64_t digest, std::uint64_t time_ms)
+void batch_run::remember(bytes_ptr const& sender, stream_id stream, message const& m, chained_number const& number, std::uint64_t time_ms)
 {
     if (!m.id().empty())
-        all_.ids.remember({sender->view(), stream, seq, digest, time_ms, m.id()});
-    if (n != 0)
-        all_.nodes.raise(sender, stream, n, seq);
+        all_.ids.remember({sender->view(), stream, number.seq, number.digest, time_ms, m.id()});
+    if (number.n != 0)
+        all_.nodes.add(sender, stream, number);
 }
 
 void batch_run::operator()(store_request::create_stream const& request)
@@ -216,6 +215,12 @@ void batch_run::operator()(store_request::replay_dead const& request)
 void batch_run::operator()(store_request::put_node const& request)
 {
     all_.nodes.put(request);
+}
+
+void batch_run::operator()(store_request::put_number const& request)
+{
+    if (all_.streams.find(request.stream) != nullptr)
+        all_.nodes.add(shared_bytes::copy_of(request.node), request.stream, request.number);
 }
 
 void batch_run::operator()(store_request::remove_node const& request)

@@ -71,6 +71,7 @@ public:
     void operator()(store_request::drop_dead const&);
     void operator()(store_request::replay_dead const&);
     void operator()(store_request::put_node const&);
+    void operator()(store_request::put_number const&);
     void operator()(store_request::remove_node const&);
     void operator()(store_request::backup const&);
     void operator()(store_request::put_mirror const&);
@@ -88,7 +89,7 @@ private:
     /// Of a stream that is known and has one; else answers, and both are null.
     std::pair<stream_entry*, mirror_entry*> mirrored(stream_id, token request);
     /// What is remembered of a row that a node published: its id, its number.
-    void remember(bytes_ptr const& sender, stream_id, message_seq, message const&, std::uint64_t n, std::uint64_t digest, std::uint64_t time_ms);
+    void remember(bytes_ptr const& sender, stream_id, message const&, chained_number const&, std::uint64_t time_ms);
     store_event::imported::outcome import(stream_entry&, store_request::import_messages::item const&);
 
     database& on_;

@@ -36,6 +36,11 @@ constexpr std::array questions{
              " has numbers in a stream that is not known"},
     question{"SELECT DISTINCT node FROM node_n JOIN stream ON stream.id = node_n.stream WHERE seq > last OR seq = 0", "node ",
              " has a number for a row beyond its stream"},
+    question{"SELECT DISTINCT node FROM node_early WHERE stream NOT IN (SELECT id FROM stream)", "node ",
+             " has numbers in a stream that is not known"},
+    question{"SELECT DISTINCT node FROM node_early JOIN stream ON stream.id = node_early.stream WHERE seq > last"
+             " OR n <= coalesce((SELECT n FROM node_n WHERE node_n.node = node_early.node AND node_n.stream = node_early.stream), 0)", "node ",
+             " has an early number that is none"},
     question{"SELECT id FROM mirror WHERE stream NOT IN (SELECT id FROM stream)", "mirror ", " is of a stream that is not known"},
     question{"SELECT stream.name FROM mirror JOIN stream ON stream.id = stream WHERE start < 1 OR floor < start - 1"
              " OR floor > max(stream.last, start - 1) OR checkpoint NOT BETWEEN 0 AND (1 << 40) - 1 OR mirror.keep NOT IN (0, 1)",

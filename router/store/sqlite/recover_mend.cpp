@@ -73,6 +73,9 @@ constexpr repair after_rows[] = {
     {"DELETE FROM dead WHERE consumer NOT IN (SELECT id FROM consumer)", nullptr},
     {"UPDATE consumer SET dead = (SELECT count(*) FROM dead WHERE dead.consumer = consumer.id AND NOT replayed)", nullptr},
     {"DELETE FROM node_n WHERE NOT EXISTS (SELECT 1 FROM stream WHERE stream.id = node_n.stream AND seq BETWEEN 1 AND last)", nullptr},
+    {"DELETE FROM node_early WHERE NOT EXISTS (SELECT 1 FROM stream WHERE stream.id = node_early.stream AND seq BETWEEN 0 AND last)"
+     " OR n <= coalesce((SELECT n FROM node_n WHERE node_n.node = node_early.node AND node_n.stream = node_early.stream), 0)",
+     nullptr},
     {"DELETE FROM mirror WHERE stream NOT IN (SELECT id FROM stream) OR start < 1 OR checkpoint NOT BETWEEN 0 AND (1 << 40) - 1"
      " OR keep NOT IN (0, 1)",
      "mirrors made no sense and are gone"},

@@ -168,6 +168,9 @@ CREATE TABLE mirror (
     keep INTEGER NOT NULL);
 CREATE TABLE mirror_note (mirror INTEGER NOT NULL, kind INTEGER NOT NULL, text TEXT NOT NULL, PRIMARY KEY (mirror, kind)) WITHOUT ROWID;
 CREATE TABLE placed (key INTEGER PRIMARY KEY, place INTEGER NOT NULL UNIQUE, stamp INTEGER NOT NULL);
+CREATE TABLE node_early (
+    node TEXT NOT NULL, stream INTEGER NOT NULL, n INTEGER NOT NULL, previous INTEGER NOT NULL, seq INTEGER NOT NULL, digest INTEGER NOT NULL,
+    PRIMARY KEY (node, stream, n)) WITHOUT ROWID;
 )sql";
 
 constexpr std::array steps{first_schema, second_schema, third_schema};

@@ -115,7 +115,7 @@ void sqlite_store::impl::refuse(store_request::any const& request, failure const
                     return events.append_failed(r, store_failure::unknown_stream());
                 gate.failed(r, because);
                 events.append_failed(r, because);
-            } else if constexpr (!std::is_same_v<type, store_request::put_node>) {
+            } else if constexpr (requires { r.request; }) {
                 events.failed(r.request, because);
             }
         },

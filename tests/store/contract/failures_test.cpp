@@ -46,7 +46,7 @@ std::multiset<std::uint64_t> asked(std::vector<store_request::any> const& batch)
     for (auto const& request : batch)
         std::visit(
             [&](auto const& r) {
-                if constexpr (!std::is_same_v<std::decay_t<decltype(r)>, store_request::put_node>)
+                if constexpr (requires { r.request; })
                     tokens.insert(static_cast<std::uint64_t>(r.request));
             },
             request);

@@ -247,7 +247,7 @@ TEST_CASE("a full stream that keeps the old refuses the new, row for row, until 
             CHECK(state_of(all, stream).messages == c.stored);
             for (auto const& highest : all.nodes.front().last)
                 if (highest.stream == stream)
-                    CHECK(highest.n == c.stored + 1);
+                    CHECK(highest.numbers.n == c.stored + 1);
         }
     });
 }

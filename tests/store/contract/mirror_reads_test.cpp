@@ -123,3 +123,40 @@ TEST_CASE("what JetStream lost waits again, native rows too, and comes in anew")
             CHECK(found_wrong(f) == "");
         });
 }
+
+TEST_CASE("a copy that was taken before it could be read gives its row a place below the checkpoint, once")
+{
+    on_both_stores([](store_fixture& f) {
+        auto const stream = add_stream(f);
+        fill(f, stream, 5);
+        f.run({mirror(stream)});
+        imported(f, import(stream, {copy_of(1, 3), native(7)}));
+        auto const below = [&](std::vector<item> items) {
+            auto request = import(stream, std::move(items));
+            request.checkpoint = 9;
+            request.stamp = stamp_of(9);
+            return imported(f, request);
+        };
+        auto const first = below({copy_of(3, 4), copy_of(2, 5)});
+        CHECK((first.outcomes == std::vector{outcome::placed, outcome::placed}));
+        CHECK(first.now.checkpoint == 9);
+        CHECK(first.now.floor == 3);
+        CHECK(first.now.waiting_rows == 2);
+        // Again, also at another place: without the message there is nothing to insert.
+        CHECK((below({copy_of(3, 4)}).outcomes == std::vector{outcome::known}));
+        auto const twice = below({copy_of(3, 6)});
+        CHECK(twice.outcomes.size() == 1);
+        CHECK(twice.outcomes.front() != outcome::inserted);
+        CHECK(twice.now.waiting_rows == 2);
+        CHECK(text_of(placed(f, stream).rows) == "3:1 4:3 5:2 7:6");
+        // A place that another row has is nobody else's.
+        auto const taken = below({copy_of(4, 7)});
+        CHECK(taken.outcomes.front() == outcome::known);
+        CHECK(seqs_of(all_waiting(f, stream)) == std::vector<message_seq>{4, 5});
+        f.reopen();
+        f.load();
+        CHECK(text_of(placed(f, stream).rows) == "3:1 4:3 5:2 7:6");
+        CHECK(read_all(f, stream).size() == 6);
+        CHECK(found_wrong(f) == "");
+    });
+}

@@ -194,6 +194,38 @@ TEST_CASE("the same import twice does no harm, nor does one that overlaps")
     });
 }
 
+TEST_CASE("a publish that was taken before it could be read is stored below the checkpoint, once")
+{
+    on_both_stores([](store_fixture& f) {
+        auto const stream = add_stream(f);
+        f.run({mirror(stream)});
+        imported(f, import(stream, {native(3), native(7)}));
+        auto late = native(5, "late");
+        late.origin = next_token();
+        late.taken = true;
+        auto request = import(stream, {late});
+        request.checkpoint = 7;
+        request.stamp = stamp_of(7);
+        auto const events = f.run({request});
+        REQUIRE(events.size() == 2);
+        auto const came = std::get<store_event::rows_arrived>(events[0]);
+        REQUIRE(came.rows.size() == 1);
+        CHECK(came.rows[0].origin == late.origin);
+        auto const answer = std::get<store_event::imported>(events[1]);
+        CHECK((answer.outcomes == std::vector{outcome::inserted}));
+        CHECK(answer.now.checkpoint == 7);
+        CHECK(text_of(placed(f, stream).rows) == "3:1 5:3 7:2");
+        CHECK((imported(f, request).outcomes == std::vector{outcome::known}));
+        late.taken = false;
+        late.place = 4;
+        request.items = {late};
+        CHECK((imported(f, request).outcomes == std::vector{outcome::known}));
+        f.reopen();
+        CHECK(read_all(f, stream).size() == 3);
+        CHECK(found_wrong(f) == "");
+    });
+}
+
 TEST_CASE("an import that names a row which the log lacks is refused as a whole")
 {
     on_both_stores([](store_fixture& f) {
@@ -268,8 +300,8 @@ TEST_CASE("imported rows are told in the order of the batch, with what the core 
         CHECK(all.ids[0].sender == "alice/laptop");
         REQUIRE(all.nodes.size() == 1);
         REQUIRE(all.nodes[0].last.size() == 1);
-        CHECK(all.nodes[0].last[0].n == 7);
-        CHECK(all.nodes[0].last[0].seq == 2);
+        CHECK(all.nodes[0].last[0].numbers.n == 7);
+        CHECK(all.nodes[0].last[0].numbers.seq == 2);
         REQUIRE(all.usage.size() == 2);  // alice and bob; what NATS clients publish is nobody's
         CHECK(all.usage[0].user == "alice");
         CHECK(all.usage[0].messages == 1);

@@ -68,7 +68,7 @@ TEST_CASE("removing a stream takes its rows, consumers, ids and numbers; its num
         CHECK(all.ids.front().id == "2");
         REQUIRE(all.nodes.size() == 1);
         REQUIRE(all.nodes.front().last.size() == 1);
-        CHECK(all.nodes.front().last.front().n == 6);
+        CHECK(all.nodes.front().last.front().numbers.n == 6);
         f.maintain();
         CHECK(read_all(f, other).size() == 2);
     });

@@ -35,12 +35,12 @@ TEST_CASE("nodes and their highest n are known again after a restart")
         CHECK(nodes[0].seen_ms == 7);
         REQUIRE(nodes[0].last.size() == 2);
         CHECK(nodes[0].last[0].stream == a);
-        CHECK(nodes[0].last[0].n == 12);
-        CHECK(nodes[0].last[0].seq == 4);
-        CHECK(nodes[0].last[1].n == 2);
-        CHECK(nodes[0].last[1].seq == 1);
-        CHECK(nodes[1].last[0].n == 10);
-        CHECK(nodes[1].last[0].seq == 3);
+        CHECK(nodes[0].last[0].numbers.n == 12);
+        CHECK(nodes[0].last[0].numbers.seq == 4);
+        CHECK(nodes[0].last[1].numbers.n == 2);
+        CHECK(nodes[0].last[1].numbers.seq == 1);
+        CHECK(nodes[1].last[0].numbers.n == 10);
+        CHECK(nodes[1].last[0].numbers.seq == 3);
     });
 }
 

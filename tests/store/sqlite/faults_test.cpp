@@ -70,8 +70,8 @@ public:
         CHECK(remembered == stored);
         if (!rows.empty()) {
             REQUIRE(all.nodes.size() == 1);
-            CHECK(std::to_string(all.nodes.front().last.front().n) == rows.back().message->id());
-            CHECK(all.nodes.front().last.front().seq == rows.back().seq);
+            CHECK(std::to_string(all.nodes.front().last.front().numbers.n) == rows.back().message->id());
+            CHECK(all.nodes.front().last.front().numbers.seq == rows.back().seq);
         }
         CHECK(all.consumers.front().position.next >= cursor_);
         CHECK((seqs_of(read_all(f, stream_, "s.id")) == seqs_of(rows)));

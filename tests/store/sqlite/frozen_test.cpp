@@ -99,7 +99,7 @@ TEST_CASE("a database of version 1 is upgraded with all that is in it")
         REQUIRE(all.nodes.size() == 2);
         CHECK(all.nodes[0].name == "alice/laptop");
         REQUIRE(all.nodes[0].last.size() == 1);
-        CHECK(all.nodes[0].last[0].n == 4116);
+        CHECK(all.nodes[0].last[0].numbers.n == 4116);
         CHECK(all.mail.empty());
         REQUIRE(all.usage.size() == 1);
         CHECK(all.usage[0].user == "alice");
