@@ -222,3 +222,23 @@ TEST_CASE("the way past the gates costs next to nothing", "[.][bench]")
     g.gates.watch(chat, ingress::way::store);
     measure("one is");
 }
+
+TEST_CASE("a gate that stays for what it bars counts nothing that nobody follows")
+{
+    gatehouse g;
+    g.gates.watch(chat, ingress::way::store);
+    g.publish({g.make(chat, 1), g.make(chat, 1)});
+    g.gates.failed(chat, token{1}, {error_code::unavailable, "it failed"});
+    g.gates.forget(chat);
+    CHECK(g.gates.watches(chat));
+    CHECK(g.gates.look(chat).in_flight == 0);
+    g.publish({g.make(chat, 1), g.make(chat, 2)});
+    CHECK(g.failed.size() == 1);  // pipelined behind it
+    CHECK(g.numbers(g.passed) == list{1, 2, 4});
+    CHECK(g.gates.look(chat).in_flight == 0);
+    g.gates.watch(chat, ingress::way::store);
+    g.publish({g.make(chat, 2)});
+    CHECK(g.gates.look(chat).in_flight == 1);
+    g.gates.arrived(chat, std::vector{token{5}});
+    CHECK(g.gates.look(chat).in_flight == 0);
+}
