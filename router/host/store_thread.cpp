@@ -13,6 +13,12 @@ constexpr std::chrono::milliseconds maintain_every{1000};
 // Under load housekeeping gets a slice between two batches, not oftener than this.
 constexpr std::uint64_t maintain_gap_ms = 20;
 
+bool may_wait(store_request::any const& request)
+{
+    auto const* const import = std::get_if<store_request::import_messages>(&request);
+    return import != nullptr && import->may_wait;
+}
+
 }  // namespace
 
 store_thread::store_thread(message_store& messages, account_store& accounts, metrics& counts, sink s)
@@ -43,7 +49,7 @@ void store_thread::append(std::vector<store_request::append> batch)
     bool idle = false;
     {
         std::lock_guard const lock{mutex_};
-        idle = requests_.empty() && account_requests_.empty();
+        idle = !std::exchange(pressing_, true) && account_requests_.empty();
         requests_.reserve(requests_.size() + batch.size());
         for (auto& a : batch)
             requests_.emplace_back(std::move(a));
@@ -55,12 +61,20 @@ void store_thread::append(std::vector<store_request::append> batch)
 
 void store_thread::submit(std::vector<store_request::any> batch)
 {
+    auto const pressing = !std::ranges::all_of(batch, may_wait);
+    auto wakes = pressing;
     {
         std::lock_guard const lock{mutex_};
+        pressing_ = pressing_ || pressing;
+        if (!pressing_ && waited_ == clock::time_point::max()) {
+            waited_ = clock::now() + places_wait;
+            wakes = asleep_until_ > waited_;
+        }
         requests_.insert(requests_.end(), std::make_move_iterator(batch.begin()), std::make_move_iterator(batch.end()));
         show_waiting();
     }
-    wake_.notify_one();
+    if (wakes)
+        wake_.notify_one();
 }
 
 void store_thread::submit(std::vector<account_request> batch)
@@ -88,6 +102,11 @@ void store_thread::carry_out(std::vector<account_request> batch, results& out)
         out.accounts.push_back(kedge::carry_out(accounts_, request));
 }
 
+bool store_thread::is_due() const
+{
+    return stopping_ || pressing_ || !account_requests_.empty() || (waited_ != clock::time_point::max() && clock::now() >= waited_);
+}
+
 void store_thread::run()
 {
     std::uint64_t maintained_ms = 0;
@@ -99,13 +118,20 @@ void store_thread::run()
         bool stopping = false;
         {
             std::unique_lock lock{mutex_};
-            auto const woken = [&] { return stopping_ || !requests_.empty() || !account_requests_.empty(); };
-            if (more)
-                wake_.wait_for(lock, std::chrono::milliseconds{1}, woken);
-            else
-                wake_.wait_for(lock, maintain_every, woken);
-            requests.swap(requests_);
-            account_requests.swap(account_requests_);
+            auto const maintain = clock::now() + (more ? std::chrono::milliseconds{1} : maintain_every);
+            bool due = is_due();
+            for (bool late = false; !due && !late; due = is_due()) {
+                asleep_until_ = std::min(maintain, waited_);
+                wake_.wait_until(lock, asleep_until_);
+                late = clock::now() >= maintain;
+            }
+            asleep_until_ = clock::time_point::min();
+            if (due) {
+                requests.swap(requests_);
+                account_requests.swap(account_requests_);
+                pressing_ = false;
+                waited_ = clock::time_point::max();
+            }
             new_limits.swap(new_limits_);
             show_waiting();
             stopping = stopping_;

@@ -18,6 +18,9 @@
 
 namespace kedge {
 
+/// How long requests that may wait (`import_messages::may_wait`) stay for others to come, whose transaction and sync they then share.
+inline constexpr std::chrono::milliseconds places_wait{5};
+
 /// It is also the sequencer of the streams whose order the store decides: an append is a request like others.
 class store_thread final : public sequencer {
 public:
@@ -38,13 +41,16 @@ public:
     // Any thread; never block. The queue is bounded by its user: the core bounds appends in bytes (limits::store_queue_bytes),
     // and every other request waits for the answer of the one before.
     void append(std::vector<store_request::append> batch) override;
-    void submit(std::vector<store_request::any> batch);
+    void submit(std::vector<store_request::any> batch);  ///< carried out in the order in which they came, also those that may wait
     void submit(std::vector<account_request> batch);
     /// Both stores keep to these from the next batch on.
     void set_limits(limits const&);
 
 private:
+    using clock = std::chrono::steady_clock;
+
     void run();
+    bool is_due() const;  // with the mutex held
     void show_waiting();  // with the mutex held
     void carry_out(std::vector<account_request> batch, results&);
 
@@ -55,6 +61,9 @@ private:
     std::mutex mutex_;
     std::condition_variable wake_;
     std::vector<store_request::any> requests_;       // guarded by mutex_
+    bool pressing_ = false;                          // guarded by mutex_: one of `requests_` may not wait
+    clock::time_point waited_ = clock::time_point::max();    // guarded by mutex_: those that may wait have done so then
+    clock::time_point asleep_until_ = clock::time_point::min();  // guarded by mutex_
     std::vector<account_request> account_requests_;  // guarded by mutex_
     std::optional<limits> new_limits_;               // guarded by mutex_
     bool stopping_ = false;                          // guarded by mutex_
