@@ -136,15 +136,19 @@ void session::publish_slice(std::span<backend_command::publish const> all)
         std::lock_guard const lock(outlet_->mutex);
         if (tickets_.erase(ticket) != 0) outlet_->tell(backend_event::refused{ticket, number_, false, false, 0, std::move(why)});
     };
+    ended_messages sent;
     for (auto const& each : all) {
         if (each.connection != number_) continue;
-        auto const message = to_nats(each.what, (inbox_ + "p" + std::to_string(each.ticket)).c_str());
+        auto message = to_nats(each.what, (inbox_ + "p" + std::to_string(each.ticket)).c_str());
         if (!message) {
             take_back(each.ticket, "NATS has no form for this message");
             continue;
         }
         auto const s = natsConnection_PublishMsg(connection_.get(), message.get());
-        if (s == NATS_OK) continue;
+        if (s == NATS_OK) {
+            sent.add(std::move(message));
+            continue;
+        }
         auto const why = nats_sentence(s);
         if (s == NATS_MAX_PAYLOAD || s == NATS_NO_SERVER_SUPPORT || s == NATS_INVALID_SUBJECT || s == NATS_INVALID_ARG) {
             take_back(each.ticket, why);
@@ -280,17 +284,23 @@ nats_subscription_handle session::subscribe(plain_id id, std::string const& patt
 
 void session::on_reply(natsConnection*, natsSubscription*, natsMsg* raw, void* closure) noexcept
 {
-    nats_message_handle const message(raw);
+    nats_message_handle message(raw);
     auto const self = static_cast<session_holder*>(closure)->lock();
     if (!self) return;
+    self->heard(raw);
+    self->answers_.add(std::move(message));
+}
+
+void session::heard(natsMsg* raw)
+{
     std::string_view const subject(natsMsg_GetSubject(raw));
-    if (subject.size() < self->inbox_.size() + 2) return;
-    auto const which = subject.substr(self->inbox_.size());
+    if (subject.size() < inbox_.size() + 2) return;
+    auto const which = subject.substr(inbox_.size());
     std::uint64_t number = 0;
     auto const parsed = std::from_chars(which.data() + 1, which.data() + which.size(), number);
     if (parsed.ec != std::errc{} || parsed.ptr != which.data() + which.size()) return;
-    if (which.front() == 'p') self->acknowledged(number, raw);
-    else if (which.front() == 'r') self->replied(number, raw);
+    if (which.front() == 'p') acknowledged(number, raw);
+    else if (which.front() == 'r') replied(number, raw);
 }
 
 void session::on_plain(natsConnection*, natsSubscription*, natsMsg* raw, void* closure) noexcept

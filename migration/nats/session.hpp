@@ -78,6 +78,7 @@ private:
 
     bool listen();
     void publish_slice(std::span<backend_command::publish const>);
+    void heard(natsMsg*);
     void acknowledged(std::uint64_t ticket, natsMsg*);
     void replied(std::uint64_t id, natsMsg*);
     void refused(std::string const& text);
@@ -92,6 +93,7 @@ private:
     nats_subscription_handle replies_;
     std::vector<nats_subscription_handle> ended_subscriptions_;  ///< guarded by the outlet's mutex
     nats_connection_handle connection_;
+    ended_messages answers_;  ///< of the thread that hands out replies
 
     // Guarded by the outlet's mutex.
     struct request {
