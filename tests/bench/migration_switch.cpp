@@ -25,6 +25,7 @@ double median(std::vector<double> values)
 
 struct operator_work {
     std::vector<double> there, back;  ///< ms held
+    std::vector<double> under_way, copied, written;  ///< parts of these
     std::atomic<bool> done{false};
     std::exception_ptr failed;
 
@@ -43,12 +44,16 @@ struct operator_work {
     }
 
 private:
-    static double change(mirrored_server& server, std::string const& word)
+    double change(mirrored_server& server, std::string const& word)
     {
         if (auto const now = server.status(); now.at("diff").is_null() || !now.at("diff").at("clean").get<bool>())
-            server.command("migrate diff BENCH --tail 100000");
+            server.command("migrate diff BENCH");
         server.wait_until("ready", [](nlohmann::json const& s) { return s.at("ready").get<bool>(); }, 60s);
         auto const said = server.command("migrate " + word + " BENCH");
+        auto const& parts = said.at("parts_ms");
+        under_way.push_back(parts.at("under_way").get<double>());
+        copied.push_back(parts.at("copied").get<double>());
+        written.push_back(parts.at("written").get<double>());
         std::this_thread::sleep_for(200ms);  // some traffic under the new authority
         return said.at("held_ms").get<double>();
     }
@@ -107,6 +112,9 @@ std::vector<figure> run_switches(migration_context const& c)
             {"held by a switch, median", median(work.there), "ms", 500, true},
             {"held by a reverse, median", median(work.back), "ms", 500, true},
             {"held at most", worst, "ms"},
+            {"of it for what was under way", median(work.under_way), "ms"},
+            {"of it for the last copies", median(work.copied), "ms"},
+            {"of it for the journal", median(work.written), "ms"},
             {"publish to ok, p99", static_cast<double>(waits.percentile(99)) / 1e6, "ms"},
             {"publish to ok, at most", static_cast<double>(waits.max()) / 1e6, "ms"}};
 }
