@@ -22,7 +22,7 @@ void diff_run::run(instant now, effects& out)
     impl_->go_on(now, out);
 }
 
-void diff_run::stop(effects& out) { impl_->fail("it was stopped", out); }
+void diff_run::stop(effects& out, std::string why) { impl_->fail(std::move(why), out); }
 
 void diff_run::link_up(instant now, effects& out)
 {
@@ -105,7 +105,7 @@ nlohmann::json diff_run::result(bool with_findings) const
     nlohmann::json made{{"running", !finished()}, {"done", p.done}, {"total", p.total}, {"at_ms", impl_->at_ms}, {"clean", clean()}};
     impl_->report.print(made, with_findings);
     if (!failed().empty())
-        made["why"] = failed();
+        made["error"] = failed();
     if (with_findings)
         made["stream"] = impl_->id.name;
     return made;

@@ -63,7 +63,7 @@ public:
     /// Begins. Needs no link: waits for it.
     void run(instant, effects&);
     /// Ends early and gives its reader back; nothing of it is used afterwards but `result` and `resume_state`.
-    void stop(effects&);
+    void stop(effects&, std::string why = "it was stopped");
 
     void link_up(instant, effects&);
     void link_down();

@@ -19,7 +19,7 @@ std::string number(std::uint64_t n) { return std::to_string(n); }
 }  // namespace
 
 diff_run::impl::impl(replica_identity who, range r, settings const& s, number_source& n)
-    : id{std::move(who)}, words{id.secret, id.name}, asked{r}, bounds{s}, numbers{n}, middle_taken{r.middle_taken}
+    : id{std::move(who)}, words{id.secret, id.name, id.stream, id.body_bytes_max, id.header_bytes_max}, asked{r}, bounds{s}, numbers{n}, middle_taken{r.middle_taken}
 {
 }
 
