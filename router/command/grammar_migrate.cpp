@@ -145,7 +145,8 @@ void add_ends(tree& t, CLI::App* migrate)
                         "kedge migrate cancel CHAT\nkedge migrate cancel CHAT --delete-stream",
                         "From state MIRRORING only ('reverse' comes first). What was copied stays in\n"
                         "JetStream, and a later 'start' goes on there. --delete-stream removes it for\n"
-                        "NATS clients too, and has to be confirmed.\n"};
+                        "NATS clients too, and has to be confirmed. Without a link to NATS it only\n"
+                        "forgets the copy here, after a 'cancel'.\n"};
     cancel.flag("--delete-stream", "delete_stream", "Remove the stream in JetStream, with what NATS clients published");
     cancel.confirmed("Do not ask before a --delete-stream");
 }
@@ -202,6 +203,7 @@ void add_migrate(tree& t)
                         "made anew and filled from here).\n"};
     resume.flag("--adopt", "adopt", "After a restore, or when the stream in JetStream is gone or was marked by a backup of this home: fill one side from the other");
     resume.no_wait("Do not wait until it has caught up");
+    resume.confirmed("Do not ask before an --adopt that fills a COMPLETE stream anew");
     add_ends(t, migrate);
     add_events(t, migrate);
 }

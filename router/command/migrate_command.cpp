@@ -149,7 +149,7 @@ private:
         for (auto const& why : with_reasons ? array_of(stream, "not_ready") : nlohmann::json::array())
             if (why.is_string() && why != said_)
                 lines.marked("  - ", {}, printable(why.get_ref<std::string const&>()), style::yellow);
-        if (auto const next = words_of(stream, "next"); !next.empty())
+        if (auto const next = words_of(stream, "next"); !next.empty() && (!with_reasons || said_.find(next) == said_.npos))
             lines.line("next: " + next, style::bold, 6);
         out += lines.text();
     }
@@ -244,19 +244,30 @@ private:
     {
         phase_ = phase::following;
         began_ms_ = std::max(began_ms_, number_of(r.data, "at_ms"));
-        show_progress(diff_progress(r.data), fx);
+        auto const waits = words_of(r.data, "waits_for");
+        if (waits.empty()) {
+            waiting_told_ = false;
+        } else if (!has_bar() && !std::exchange(waiting_told_, true)) {
+            fx.error += complaint("it waits for " + waits, environment_);
+        }
+        show_progress(diff_progress(r.data), fx, waits.empty() ? "" : "waits for " + waits);
         if (environment_.now_us)
             due_us_ = environment_.now_us() + look_every_us;
         else
             look(fx);
     }
 
-    void show_progress(progress const& p, command_effects& fx)
+    /// `instead`: what is said while nothing moves.
+    void show_progress(progress const& p, command_effects& fx, std::string const& instead = {})
     {
         if (!has_bar())
             return;
         auto const columns = environment_.columns > 1 ? environment_.columns - 1 : 1;
-        fx.out += "\r\x1b[K" + progress_line(stream_, p, columns);
+        fx.out += "\r\x1b[K";
+        if (!instead.empty() || p.total == 0)
+            fx.out += fitted(stream_ + "  " + (instead.empty() ? "begins" : instead), columns);
+        else
+            fx.out += progress_line(stream_, p, columns);
         bar_shown_ = true;
     }
 
@@ -308,12 +319,11 @@ private:
         }();
         if (!stuck && !caught_up(s)) {
             auto p = catching_up_of(s);
-            if (p.total == 0) {
-                // It has just begun, and the server has not taken its measure yet.
-                auto const behind = number_of(object_of(s, "lag"), "messages");
-                behind_max_ = std::max(behind_max_, behind);
-                p = {behind_max_ - behind, behind_max_, 0, -1};
-            }
+            // A small one the server takes no measure of; and what was measured once stays, so that the bar goes one way.
+            auto const behind = p.total > 0 ? p.total - p.done : number_of(object_of(s, "lag"), "messages");
+            behind_max_ = std::max({behind_max_, behind, p.total});
+            p.total = behind_max_;
+            p.done = behind_max_ - behind;
             show_progress(p, fx);
             due_us_ = environment_.now_us() + look_every_us;
             return;
@@ -340,6 +350,7 @@ private:
     int status_ = 0;
     std::string said_;  ///< why it failed
     bool bar_shown_ = false;
+    bool waiting_told_ = false;  ///< that it waits
     double began_ms_ = 0;    ///< the comparison that is waited for
     double behind_max_ = 0;  ///< messages, since the copy began
     unsigned small_looks_ = 0;

@@ -51,29 +51,42 @@ std::string lag_text(nlohmann::json const& stream)
            (unread > 0 ? "; " + short_number(unread) + " of them to read" : "");
 }
 
-std::string rates_text(nlohmann::json const& rates)
+/// What does not happen where that side orders is left out while it does not.
+std::string rates_text(nlohmann::json const& rates, bool jetstream)
 {
     std::string out;
-    for (auto const* name : {"published", "copied", "imported"})
-        out += (out.empty() ? "" : ", ") + short_number(number_of(rates, name)) + ' ' + name;
+    for (std::string_view const name : {"published", "copied", "ordered", "imported"})
+        if (number_of(rates, name.data()) > 0 || name != (jetstream ? "copied" : "ordered"))
+            out += (out.empty() ? "" : ", ") + short_number(number_of(rates, name.data())) + ' ' + std::string{name};
     return out;
 }
 
 std::string diff_text(nlohmann::json const& diff)
 {
+    auto const last = number_of(diff, "tail") > 0 ? std::string{"the last "} : "";
     if (is_true(diff, "running")) {
         auto const p = diff_progress(diff);
-        return "runs: " + progress_bar(p, mirror_bar_width) + ' ' + short_number(p.done) + " of " + short_number(p.total);
+        if (auto const what = words_of(diff, "waits_for"); !what.empty())
+            return "waits for " + what + (p.total > 0 ? ", after " + short_number(p.done) + " of " + last + short_number(p.total) : "");
+        if (p.total == 0)
+            return "begins";
+        return "runs: " + progress_bar(p, mirror_bar_width) + ' ' + short_number(p.done) + " of " + last + short_number(p.total);
     }
     std::string out = time_text(diff, "at_ms") + ": ";
+    auto const error = words_of(diff, "error");
+    auto const later = words_of(diff, "later_error").empty() ? "" : "; a later one failed: " + words_of(diff, "later_error");
+    if (!error.empty())
+        return out + "failed: " + error;
+    if (auto const compared = number_of(diff, "done"); compared > 0)
+        out += last + short_number(compared) + " compared, ";
     if (is_true(diff, "clean"))
-        return out + "clean";
+        return out + "clean" + later;
     std::string found;
     for (auto const& [name, said] : {std::pair{"missing", " missing"}, std::pair{"extra", " extra"}, std::pair{"different", " different"},
                                      std::pair{"out_of_order", " out of order"}})
         if (number_of(diff, name) > 0)
             found += (found.empty() ? "" : ", ") + short_number(number_of(diff, name)) + said;
-    return out + (found.empty() ? "did not come to its end" : found);
+    return out + (found.empty() ? "did not come to its end" : found) + later;
 }
 
 /// What happened since the start, as far as it did.
@@ -95,8 +108,11 @@ std::string counters_text(nlohmann::json const& counters)
 std::string hold_text(nlohmann::json const& hold)
 {
     auto const left = render_field(hold, column{"", "left_ms", form::duration});
+    auto const age = number_of(hold, "age_ms");
+    bool const several = number_of(hold, "messages") != 1;
     return counted(number_of(hold, "messages"), " publish waits", " publishes wait") + " (" + size_text(hold, "bytes") + ')' +
-           (left == "-" ? "" : ", for " + left + " more at most") +
+           (age > 0 ? std::string{several ? ", the first for " : ", for "} + render_field(hold, column{"", "age_ms", form::duration}) : "") +
+           (left == "-" ? "" : (age > 0 ? ", " : ", for ") + left + " more at most") +
            (words_of(hold, "waits_for").empty() ? "" : ": for " + words_of(hold, "waits_for"));
 }
 
@@ -136,7 +152,7 @@ void add_stream(page& out, nlohmann::json const& s)
     auto const& lag = object_of(s, "lag");
     bool const behind = number_of(lag, "messages") > 0;
     out.fact("lag", lag_text(s), !is_true(lag, "known") ? page::look{style::red} : behind ? page::look{} : page::look{style::green});
-    out.fact("a second", rates_text(object_of(s, "rates")));
+    out.fact("a second", rates_text(object_of(s, "rates"), authority_name(s) == "JetStream"));
     if (s.contains("catching_up") && s["catching_up"].is_object())
         add_catching_up(out, s);
     if (auto const& hold = object_of(s, "hold"); !hold.empty())
@@ -147,10 +163,11 @@ void add_stream(page& out, nlohmann::json const& s)
         if (auto const todo = words_of(broken, "next"); todo != words_of(s, "next"))
             out.fact("do", todo, style::bold);
     }
-    if (auto const& diff = object_of(s, "diff"); !diff.empty()) {
-        bool const bad = !is_true(diff, "running") && !is_true(diff, "clean");
-        out.fact("diff", diff_text(diff), bad ? page::look{style::red} : page::look{});
-    }
+    for (auto const* const name : {"diff", "tail"})
+        if (auto const& diff = object_of(s, name); !diff.empty()) {
+            bool const bad = !is_true(diff, "running") && !is_true(diff, "clean");
+            out.fact(name, diff_text(diff), bad ? page::look{style::red} : page::look{});
+        }
     if (auto const counts = counters_text(object_of(s, "counters")); !counts.empty())
         out.fact("counted", counts);
     auto const& parked = array_of(s, "parked");
@@ -262,8 +279,8 @@ nlohmann::json migration_rows(nlohmann::json const& migration)
                         {"state", words_of(s, "state")},
                         {"lag", known ? number(lag, "messages") : "unknown"},
                         {"seconds", known ? short_seconds(number_of(lag, "seconds")) : "unknown"},
-                        {"unread", number(s, "unread")},
-                        {"rate_out", number(rates, "copied")},
+                        {"unread", known ? number(s, "unread") : "unknown"},
+                        {"rate_out", short_number(number_of(rates, "copied") + number_of(rates, "ordered"), true)},
                         {"rate_in", number(rates, "imported")},
                         {"note", note}});
     }

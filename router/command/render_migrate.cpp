@@ -84,7 +84,9 @@ std::string render_plan(admin_call const& call, nlohmann::json const& data, comm
             out.marked("      -> ", how, todo);
     }
     auto const name = stream_of(call);
-    if (is_true(data, "ok"))
+    if (auto const state = words_of(data, "state"); is_true(data, "ok") && !state.empty() && state != "LEGACY")
+        out.line(name + " is " + state + " already: kedge migrate status " + name, style::green);
+    else if (is_true(data, "ok"))
         out.line(name + " can be started: kedge migrate start " + name +
                      (call.args.contains("from") ? " --from " + words_of(call.args, "from") : ""),
                  style::green);
@@ -99,7 +101,7 @@ std::string render_steps(admin_call const& call, nlohmann::json const& data, com
 {
     page out{e};
     auto const what = call.name.substr(call.name.find(' ') + 1);
-    out.line(what + " of " + stream_of(call) + ", step by step; nothing of it is done now", style::bold);
+    out.line(what + (is_true(call.args, "abandon") ? " --abandon" : "") + " of " + stream_of(call) + ", step by step; nothing of it is done now", style::bold);
     std::size_t number = 0;
     for (auto const& step : array_of(data, "steps")) {
         auto mark = std::to_string(++number) + ". ";
@@ -108,6 +110,9 @@ std::string render_steps(admin_call const& call, nlohmann::json const& data, com
         if (auto const shown = figures(object_of(step, "figures")); !shown.empty())
             out.marked("    ", {}, shown, style::dim);
     }
+    for (auto const& risk : array_of(data, "risk"))
+        if (risk.is_string())
+            out.marked("  ! ", style::yellow, printable(risk.get<std::string>()));
     auto const& why_not = array_of(data, "why_not");
     for (auto const& why : why_not)
         if (why.is_string())
@@ -122,8 +127,13 @@ std::string render_diff(admin_call const& call, nlohmann::json const& data, comm
     page out{e};
     auto const name = stream_of(call);
     auto const count = [&](char const* field) { return short_number(number_of(data, field)); };
+    auto const tail = number_of(data, "tail") > 0 ? std::string{"the last "} : "";
+    if (auto const what = words_of(data, "waits_for"); is_true(data, "running") && !what.empty()) {
+        out.line(name + ": the comparison waits for " + what, style::yellow);
+        return out.text();
+    }
     if (is_true(data, "running")) {
-        out.line(name + ": the comparison runs, " + count("done") + " of " + count("total") + " messages so far; see how it ends: kedge migrate diff " +
+        out.line(name + ": the comparison runs, " + count("done") + " of " + tail + count("total") + " messages so far; see how it ends: kedge migrate diff " +
                  name + " --follow");
         return out.text();
     }
@@ -142,14 +152,17 @@ std::string render_diff(admin_call const& call, nlohmann::json const& data, comm
     auto const total = number_of(data, "missing") + number_of(data, "extra") + number_of(data, "different") + number_of(data, "out_of_order");
     if (total > static_cast<double>(findings.size()) && !findings.empty())
         out.line("… " + std::to_string(findings.size()) + " are listed", style::dim);
-    if (is_true(data, "clean"))
-        out.line(name + ": " + count("done") + " messages compared, both sides hold the same", style::green);
+    if (auto const error = words_of(data, "error"); !error.empty())
+        out.line(name + ": the comparison failed after " + count("done") + " messages: " + error + (total > 0 ? "; until then it had found the above" : ""),
+                 style::red);
+    else if (is_true(data, "clean"))
+        out.line(name + ": " + tail + count("done") + " messages compared, both sides hold the same", style::green);
     else if (total > 0)
-        out.line(name + ": " + count("done") + " messages compared: " + count("missing") + " missing, " + count("extra") + " extra, " +
+        out.line(name + ": " + tail + count("done") + " messages compared: " + count("missing") + " missing, " + count("extra") + " extra, " +
                      count("different") + " different, " + count("out_of_order") + " out of order",
                  style::red);
-    else if (auto const why = words_of(data, "why"); !why.empty() || number_of(data, "at_ms") > 0)
-        out.line(name + ": the comparison did not come to its end" + (why.empty() ? "" : ": " + why), style::red);
+    else if (number_of(data, "at_ms") > 0)
+        out.line(name + ": the comparison did not come to its end", style::red);
     else
         out.line(name + ": nothing was compared yet: kedge migrate diff " + name);
     return out.text();
@@ -158,8 +171,9 @@ std::string render_diff(admin_call const& call, nlohmann::json const& data, comm
 std::string render_outcome(admin_call const& call, nlohmann::json const& data, command_environment const& e)
 {
     auto const messages = number_of(data, "held_messages");
-    auto text = stream_of(call) + ": " + (call.name == "migrate switch" ? "JetStream" : "SQLite") + " orders it now.";
-    if (!is_true(call.args, "abandon"))
+    bool const already = is_true(data, "already");
+    auto text = stream_of(call) + ": " + (call.name == "migrate switch" ? "JetStream" : "SQLite") + (already ? " orders it already; nothing was done." : " orders it now.");
+    if (!is_true(call.args, "abandon") && !already)
         text += std::string{" "} +
                 (messages == 0 ? std::string{"No publish had to wait"}
                                : short_number(messages) + (messages == 1 ? " publish waited" : " publishes waited")) +
@@ -228,6 +242,13 @@ std::string render_migrate(admin_call const& call, nlohmann::json const& data, c
         return render_outcome(call, data, e);
     if (verb == "migrate events")
         return render_events(data, e);
+    if (verb == "migrate start" && is_true(data, "already")) {
+        page out{e};
+        out.line(name + " was started before. " + stream_line(data));
+        if (auto const next = words_of(data, "next"); !next.empty())
+            out.line("next: " + next, style::bold, 6);
+        return out.text();
+    }
     if (verb == "migrate start")
         return sentence(name + " is being copied to JetStream; how far it is: kedge migrate status " + name + " --watch");
     if (verb == "migrate pause")
@@ -236,9 +257,15 @@ std::string render_migrate(admin_call const& call, nlohmann::json const& data, c
         return sentence(name + " goes on; how far it is: kedge migrate status " + name + " --watch");
     if (verb == "migrate complete")
         return sentence(name + " is complete: JetStream keeps it from now on");
+    if (verb == "migrate cancel" && is_true(data, "already"))
+        return sentence(name + (is_true(data, "recorded") ? " was cancelled before; what was copied stays in JetStream, and 'kedge migrate start " + name + "' goes on there"
+                                                          : " is not mirrored: nothing was done"));
+    if (verb == "migrate cancel" && data.is_object() && data.contains("deleted") && !is_true(data, "deleted"))
+        return sentence(name + " is not mirrored any more, and its copy is forgotten here; its stream in JetStream is still there");
     if (verb == "migrate cancel")
         return sentence(name + " is not mirrored any more" +
-                        (is_true(call.args, "delete_stream") ? ", and its stream in JetStream is gone"
+                        (is_true(call.args, "delete_stream") ? data.value("deleted", false) ? ", and its stream in JetStream is gone"
+                                                                                            : "; nothing was deleted in JetStream"
                                                              : "; what was copied stays in JetStream, and 'kedge migrate start " + name + "' goes on there"));
     if (verb == "bridge list")
         return render_bridges(data, e);

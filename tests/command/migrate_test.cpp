@@ -288,6 +288,16 @@ TEST_CASE("diff waits for its end, and its end is the exit status")
     auto const of_before = failed.admin({0, clean, {}});
     CHECK(of_before.exit_status == 1);
     CHECK(of_before.error.find("an earlier comparison") != std::string::npos);
+    // One that failed says why, also to who comes later, whatever the one before had found.
+    auto const broke = nlohmann::json::parse(
+        R"({"stream":"CHAT","running":false,"done":40,"total":100,"clean":false,"findings":[],"at_ms":2000,"error":"JetStream has no stream CHAT any more"})");
+    for (bool const json : {false, true}) {
+        runner follow{json ? "migrate diff CHAT --follow --json" : "migrate diff CHAT --follow"};
+        follow.begin();
+        auto const told = follow.admin({0, broke, {}});
+        CHECK(told.exit_status == 1);
+        CHECK(told.out.find("JetStream has no stream CHAT any more") != std::string::npos);
+    }
     runner at_once{"migrate diff CHAT --no-wait"};
     at_once.begin();
     auto const fx = at_once.admin({0, runs, {}});
@@ -415,4 +425,39 @@ TEST_CASE("answers of a migration that are not what they should be do no harm")
                     break;
             }
         }
+}
+
+TEST_CASE("a comparison that waits for its link says so: in place of the bar, and once in a pipe")
+{
+    auto const waits = nlohmann::json::parse(R"({"stream":"CHAT","running":true,"done":0,"total":0,"waits_for":"the link to NATS"})");
+    auto const begins = nlohmann::json::parse(R"({"stream":"CHAT","running":true,"done":0,"total":0})");
+    runner bar{"migrate diff CHAT", migrate_terminal()};
+    bar.begin();
+    auto fx = bar.admin({0, waits, {}});
+    CHECK(fx.out.find("\r\x1b[KCHAT  waits for the link to NATS") == 0);
+    CHECK(fx.out.find('%') == std::string::npos);
+    bar.time();
+    fx = bar.admin({0, begins, {}});
+    CHECK(fx.out.find("\r\x1b[KCHAT  begins") == 0);
+    runner pipe{"migrate diff CHAT --follow", migrate_terminal(false)};
+    pipe.begin();
+    CHECK(pipe.admin({0, waits, {}}).error == "kedge: it waits for the link to NATS\n");
+    pipe.time();
+    CHECK(pipe.admin({0, waits, {}}).error.empty());
+    pipe.time();
+    CHECK(pipe.admin({0, begins, {}}).error.empty());
+    pipe.time();
+    CHECK(pipe.admin({0, waits, {}}).error == "kedge: it waits for the link to NATS\n");
+}
+
+TEST_CASE("the bar of a copy goes one way, whoever measures")
+{
+    runner c{"migrate start CHAT --from first", migrate_terminal()};
+    c.begin();
+    c.admin({0, nlohmann::json::object(), {}});
+    auto fx = c.admin({0, status_with(R"({"state":"MIRRORING","catching_up":null,"lag":{"messages":200000,"known":false}})"), {}});
+    CHECK(fx.out.find("0 of 200,000") != std::string::npos);
+    c.time();
+    fx = c.admin({0, status_with(R"({"state":"MIRRORING","catching_up":{"rows":150000,"total":152160,"rate":30000,"eta_s":5}})"), {}});
+    CHECK(fx.out.find("50,000 of 200,000") != std::string::npos);
 }

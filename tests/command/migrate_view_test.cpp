@@ -104,7 +104,7 @@ TEST_CASE("status of a migration, wide")
           "  held        120 publishes wait (4.0 KiB), for 3s more at most: for the importer to pass 1234\n"
           "  broken      log_rewound: JetStream holds copies of rows up to 17, the database ends at 12\n"
           "  do          was it restored on purpose? kedge migrate resume CHAT --adopt\n"
-          "  diff        2026-11-21 08:00:00: 2 missing, 1 different\n"
+          "  diff        2026-11-21 08:00:00: 10 compared, 2 missing, 1 different\n"
           "  counted     162,000 copied, 1,200 imported\n"
           "  set aside   1 a.b.c.d.e.f.g.h.i.j.k.l.m.n.o.p.q: more than 16 words\n"
           "              2 a.b.c.d.e.f.g.h.i.j.k.l.m.n.o.p.q: more than 16 words\n"
@@ -197,6 +197,16 @@ TEST_CASE("what a line of a status says")
         {"lag", R"({"messages":0,"bytes":0,"seconds":0,"known":false})", "lag         unknown; nothing waits here\n"},
         {"hold", R"({"messages":2,"bytes":10,"left_ms":null,"waits_for":"the link to NATS"})", "held        2 publishes wait (10 B): for the link to NATS\n"},
         {"diff", R"({"running":true,"done":5,"total":10})", "diff        runs: [##########          ] 5 of 10\n"},
+        {"diff", R"({"running":true,"done":0,"total":0})", "diff        begins\n"},
+        {"diff", R"({"running":true,"done":0,"total":0,"waits_for":"the link to NATS"})", "diff        waits for the link to NATS\n"},
+        {"diff", R"({"running":true,"done":5,"total":10,"waits_for":"the link to NATS"})", "diff        waits for the link to NATS, after 5 of 10\n"},
+        {"diff", R"({"running":false,"clean":true,"done":1200,"at_ms":1795248000000})", "diff        2026-11-21 08:00:00: 1,200 compared, clean\n"},
+        {"tail", R"({"running":false,"clean":true,"done":10,"tail":10,"at_ms":1795248000000})", "tail        2026-11-21 08:00:00: the last 10 compared, clean\n"},
+        {"tail", R"({"running":true,"done":5,"total":10,"tail":10})", "5 of the last 10\n"},
+        {"hold", R"({"messages":2,"bytes":10,"age_ms":2000,"left_ms":3000,"waits_for":"the link to NATS"})",
+         "held        2 publishes wait (10 B), the first for 2s, 3s more at most: for the link to NATS\n"},
+        {"rates", R"({"published":213,"copied":0,"ordered":212,"imported":6})", "a second    213 published, 212 ordered, 6 imported\n"},
+        {"rates", R"({"published":213,"copied":5,"ordered":212,"imported":6})", "a second    213 published, 5 copied, 212 ordered, 6 imported\n"},
         {"diff", R"({"running":false,"clean":true,"at_ms":1795248000000})", "diff        2026-11-21 08:00:00: clean\n"},
         {"diff", R"({"running":false,"clean":false,"at_ms":1795248000000})", "did not come to its end"},
         {"hold", R"({"messages":1,"bytes":10,"left_ms":250,"waits_for":""})", "1 publish waits (10 B), for 250ms more at most\n"},
@@ -271,4 +281,50 @@ TEST_CASE("top and status show what is mirrored")
     INFO(out);
     CHECK(out.find("MIRRORED  STATE") != out.npos);
     CHECK(out.find("UNREAD") != out.npos);
+}
+
+TEST_CASE("what a command answers is what happened")
+{
+    struct row {
+        char const* verb;
+        char const* args;
+        char const* data;
+        char const* said;
+    };
+    static row const rows[] = {
+        {"switch", "{}", R"({"state":"NATS","already":true,"held_ms":0,"held_messages":0})", "CHAT: JetStream orders it already; nothing was done.\n"},
+        {"reverse", R"({"abandon":true})", R"({"state":"MIRRORING","already":true})", "CHAT: SQLite orders it already; nothing was done.\n"},
+        {"plan", "{}", R"({"ok":true,"state":"MIRRORING","checks":[]})", "CHAT is MIRRORING already: kedge migrate status CHAT\n"},
+        {"plan", "{}", R"({"ok":true,"state":"LEGACY","checks":[]})", "CHAT can be started: kedge migrate start CHAT\n"},
+        {"start", "{}", R"({"state":"MIRRORING","authority":"sqlite","already":true,"lag":{"known":false},"next":"it goes on"})",
+         "CHAT was started before. MIRRORING: SQLite orders it, lag unknown; nothing waits here\nnext: it goes on\n"},
+        {"cancel", R"({"delete_stream":true})", R"({"state":"LEGACY","already":true,"recorded":false})", "CHAT is not mirrored: nothing was done\n"},
+        {"cancel", "{}", R"({"state":"LEGACY","already":true,"recorded":true})", "CHAT was cancelled before; what was copied stays in JetStream"},
+        {"cancel", R"({"delete_stream":true})", R"({"state":"LEGACY","deleted":true})", "CHAT is not mirrored any more, and its stream in JetStream is gone\n"},
+        {"cancel", R"({"delete_stream":true})", R"({"state":"LEGACY","deleted":false})", "its stream in JetStream is still there\n"},
+        {"diff", R"({"tail":100})", R"({"clean":true,"done":100,"tail":100,"at_ms":1})", "CHAT: the last 100 messages compared, both sides hold the same\n"},
+        {"diff", "{}", R"({"running":true,"done":0,"total":0,"waits_for":"the link to NATS"})", "CHAT: the comparison waits for the link to NATS\n"},
+        {"switch", R"({"dry_run":true})",
+         R"({"ok":true,"steps":[{"text":"hold","figures":{"longest_hold_ms":5000,"most_held_bytes":65536,"expected_hold_ms":57,"expected_held_messages":3}}]})",
+         "expected held messages 3, expected hold 57ms, longest hold 5s, most held 64.0 KiB\n"},
+        {"reverse", R"({"dry_run":true,"abandon":true})", R"({"ok":true,"steps":[{"text":"give up","figures":{"read_up_to":5}}],"risk":["what is behind 5"]})",
+         "  ! what is behind 5\nit can be done"},
+    };
+    for (auto const& r : rows) {
+        auto args = nlohmann::json::parse(r.args);
+        args["stream"] = "CHAT";
+        auto const text = render_migrate({std::string{"migrate "} + r.verb, args}, nlohmann::json::parse(r.data), {});
+        INFO(text);
+        CHECK(text.find(r.said) != text.npos);
+    }
+}
+
+TEST_CASE("what is not read is not known without a link")
+{
+    auto s = full_stream("MIRRORING", "sqlite");
+    s["lag"]["known"] = false;
+    s["unread"] = 0;
+    auto const rows = migration_rows(whole_status(s));
+    CHECK(rows.at(0)["unread"] == "unknown");
+    CHECK(rows.at(0)["lag"] == "unknown");
 }
