@@ -28,6 +28,7 @@ public:
         for (auto const& event : execute({store_request::create_stream{token{1}, config}}))
             if (auto const* const made = std::get_if<store_event::stream_created>(&event))
                 stream = made->stream.id;
+        words = identity{secret, "CHAT", stream};
         mirror_state mirror;
         mirror.stream = stream;
         execute({store_request::put_mirror{token{2}, mirror}});
@@ -179,8 +180,8 @@ public:
     std::vector<backend_event::any> events;
     memory_bus bus{7};
     memory_backend backend{bus};  // tells `events` to its end
-    stream_id stream{1};  // the first one of a store
-    identity words{secret, "CHAT", stream};
+    stream_id stream{};
+    identity words{secret, "CHAT", stream};  // of the number that the store gives
     jet_place checkpoint = 0;
     std::unique_ptr<diff_run> diff;
     std::vector<store_event::any> stored;
