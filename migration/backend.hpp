@@ -100,8 +100,8 @@ struct create_stream { token request{}; jet_config config; };
 struct update_stream { token request{}; jet_config config; };
 struct delete_stream { token request{}; std::string stream; };
 struct list_streams { token request{}; };
-/// By its sequence number, from the leader, never by direct get.
-struct get_message { token request{}; std::string stream; jet_place place = 0; };
+/// By its sequence number, from the leader, never by direct get. `or_next`: if there is none, the first one behind it.
+struct get_message { token request{}; std::string stream; jet_place place = 0; bool or_next = false; };
 struct account { token request{}; };
 /// Services of the NATS micro protocol that answer `$SRV.INFO` within `wait_ms`.
 struct find_services { token request{}; std::uint64_t wait_ms = 500; };
@@ -157,7 +157,8 @@ struct messages {
     std::uint64_t behind = 0;      ///< how many more the server had when it sent the last of them
 };
 /// The reader is over, or was never one: the stream is gone (deleted, or another of that name), the right is missing, the stream ends
-/// below what was read (it has gone back). After a `link_down` readers do not end: they go on where they were on the next link.
+/// below what was read (it has gone back), or its server was away while the link stood (it may have gone back). After a
+/// `link_down` readers do not end: they go on where they were on the next link.
 /// Batches that were under way may still come after `stop_reading`.
 struct reader_ended {
     reader_id reader{};

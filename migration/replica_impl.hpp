@@ -135,9 +135,11 @@ struct import_state {
     std::uint64_t heard = 0;         ///< messages, ever
     jet_place received = 0;          ///< the last one that came
     jet_place built = 0;             ///< up to here they went into requests
-    /// The reader begins with the message that was compared: between that and its beginning the stream may have gone back.
+    /// The reader begins with the message that was compared, at the checkpoint or a little below it: between that and its beginning the
+    /// stream may have gone back.
     jet_place known_place = 0;       ///< 0 = it has come, or there is none
     std::uint64_t known_stamp = 0;
+    jet_place skip_to = 0;           ///< the checkpoint, until something behind it comes
     jet_place quiet = 0;             ///< up to here there is nothing more, though no message says so
 
     /// Acknowledged at a place that was passed without it: limits of the JetStream stream took it before it could be read.
@@ -173,6 +175,10 @@ struct import_state {
 
 /// The search for the last message that both sides have.
 struct search_state {
+    struct message {
+        jet_place place = 0;
+        std::uint64_t stamp = 0;
+    };
     jet_place low = 0;               ///< common
     std::uint64_t low_stamp = 0;
     message_seq low_seq = 0;         ///< the row there, if it is known
@@ -275,7 +281,7 @@ struct replica::impl {
     void fetch_message(store_event::placed_row const&, effects&);
     void take_back(effects&);
     void taken_back(store_event::taken_back const&, instant, effects&);
-    void start_reader(bool seen, effects&);
+    void start_reader(std::optional<search_state::message> seen, effects&);
 
     // replica_pump.cpp
     void pump_rows(instant, effects&);

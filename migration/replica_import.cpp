@@ -43,6 +43,11 @@ void replica::impl::received(backend_event::messages&& e, instant now, effects& 
             out.backend.push_back(backend_command::consumed{e.reader, 1, m.bytes()});
             continue;
         }
+        if (m.place <= in.skip_to) {
+            out.backend.push_back(backend_command::consumed{e.reader, 1, m.bytes()});
+            continue;
+        }
+        in.skip_to = 0;
         if (m.place <= in.received) {  // it went back under us
             halt(out);
             return begin(now, out);

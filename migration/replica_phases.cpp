@@ -119,7 +119,7 @@ void replica::impl::informed(backend_event::answered const& e, instant now, effe
         return next_probe(now, out);
     }
     if (stored.checkpoint == 0 || stored.stamp == 0)
-        start_reader(false, out);
+        start_reader(std::nullopt, out);
     else
         compare(out);
     look_whether_passed(now, out);

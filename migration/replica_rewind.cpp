@@ -13,18 +13,19 @@ constexpr unsigned missing_max = 16;  // messages asked for in vain around one p
 
 }  // namespace
 
-/// `seen`: the message at the checkpoint was.
-void replica::impl::start_reader(bool seen, effects& out)
+/// `seen` = the message that was compared, and is the same.
+void replica::impl::start_reader(std::optional<search_state::message> seen, effects& out)
 {
     at = replica_phase::passing;
     in.built = in.received = stored.checkpoint;
     in.behind = 0;
     in.quiet = 0;
-    in.known_place = seen ? stored.checkpoint : 0;
-    in.known_stamp = stored.stamp;
+    in.known_place = seen ? seen->place : 0;
+    in.known_stamp = seen ? seen->stamp : 0;
+    in.skip_to = stored.checkpoint;
     in.reader = reader_id{numbers.next()};
     out.backend.push_back(
-        backend_command::read{*in.reader, who.jet, stored.checkpoint + !seen, static_cast<std::size_t>(bounds.read_messages),
+        backend_command::read{*in.reader, who.jet, seen ? seen->place : stored.checkpoint + 1, static_cast<std::size_t>(bounds.read_messages),
                               static_cast<std::size_t>(bounds.read_bytes)});
 }
 
@@ -74,7 +75,7 @@ void replica::impl::got_message(backend_event::answered const& e, instant now, e
     search.missing = 0;
     if (at == replica_phase::comparing) {
         if (same) {
-            start_reader(true, out);
+            start_reader(search_state::message{search.place, search.stamp}, out);
             return look_whether_passed(now, out);
         }
         at = replica_phase::searching;
@@ -99,7 +100,7 @@ void replica::impl::got_placed(store_event::placed_read const& e, instant now, e
     if (search.missing != 0) {
         search.missing = 0;
         if (at == replica_phase::comparing) {  // nothing contradicts
-            start_reader(false, out);
+            start_reader(std::nullopt, out);
             return look_whether_passed(now, out);
         }
         search.low = search.first_place;  // what limits have taken cannot be put back
@@ -156,7 +157,7 @@ void replica::impl::taken_back(store_event::taken_back const& e, instant now, ef
     if (!e.end)
         return take_back(out);
     highest_copied = search.low_seq;  // what is put back in its order is not late
-    start_reader(search.low_seen, out);
+    start_reader(search.low_seen ? std::optional{search_state::message{search.low, search.low_stamp}} : std::nullopt, out);
     look_whether_passed(now, out);
 }
 

@@ -26,6 +26,11 @@ inline bool is_full(int code) noexcept
 /// It refuses this message for what it is: it is too large.
 inline bool is_for_good(int code) noexcept { return code == 10054 || code == 10097; }
 
+/// Nobody answered for the stream: its server may be away, though the link to ours stands, and be another one when it is back.
+inline bool nobody_knows(backend_event::refused const& no) noexcept { return no.sent && (!no.answered || no.code == 503); }
+
+inline constexpr int no_such_message = 10037;
+
 /// Larger than the server takes, on the wire.
 inline bool too_large(bus_message const& m, std::size_t payload_max) noexcept
 {

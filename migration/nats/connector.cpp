@@ -56,13 +56,16 @@ connector::attempt connector::connect_within(connect_options options, std::uint6
         std::optional<attempt> result;
         bool abandoned = false;
     };
+    constexpr int hanging_max = 4;
+    if (hanging_->load() >= hanging_max) return "the server does not end TLS handshakes that it began: " + std::to_string(hanging_max) + " hang";
     auto const state = std::make_shared<shared>();
-    std::thread([state, out = outlet_, number, answer = std::chrono::milliseconds(settings_.answer_ms),
+    std::thread([state, hanging = hanging_, out = outlet_, number, answer = std::chrono::milliseconds(settings_.answer_ms),
                  options = std::make_shared<connect_options>(std::move(options))] {
         auto made = session::connect(std::move(*options), out, number, answer);
         std::unique_lock lock(state->mutex);
         if (state->abandoned) {
             lock.unlock();
+            --*hanging;
             if (auto* const late = std::get_if<std::shared_ptr<session>>(&made)) (*late)->close_connection();
             return;
         }
@@ -75,6 +78,7 @@ connector::attempt connector::connect_within(connect_options options, std::uint6
     while (!state->result && !stopping_ && std::chrono::steady_clock::now() < until) state->changed.wait_for(lock, 20ms);
     if (state->result) return std::move(*state->result);
     state->abandoned = true;
+    ++*hanging_;
     return "the connection did not stand within " + std::to_string(settings_.connect_ms) + " ms";
 }
 

@@ -37,6 +37,7 @@ private:
     int interrupt_[2] = {-1, -1};  ///< a pipe: its end is readable once the connector stops
     std::atomic<bool> stopping_ = false;
     std::uint64_t connection_ = 0;
+    std::shared_ptr<std::atomic<int>> const hanging_ = std::make_shared<std::atomic<int>>(0);  ///< tries that were left to themselves
     std::map<std::string, std::string> last_why_;  ///< why each server was not to be had
     std::thread thread_;  ///< last: it uses the others
 };

@@ -94,6 +94,7 @@ void reader::run()
             if (stopped_) break;
             link = offered_;
         }
+        if (link != used) silent_ = false, begun_on_ = nullptr;  // what a new link means is for who reads to know
         used = link;
         step = read_on(link);
     }
@@ -120,7 +121,13 @@ reader::next_step reader::read_on(std::shared_ptr<session> const& link)
     auto step = next_step::over;
     auto begun = begin(*link, inbox);
     if (auto const* consumer = std::get_if<std::string>(&begun)) {
-        step = pull(*link, made, inbox);
+        // The stream's server may have been another one meanwhile: who reads has to look whether the stream is still what it was.
+        if (std::exchange(silent_, false)) {
+            step = over(*link, "the server had stopped sending messages of stream " + what_.stream, false);
+        } else {
+            begun_on_ = link.get();
+            step = pull(*link, made, inbox);
+        }
         // It would go by itself; meanwhile the server would push what nobody reads.
         if (step != next_step::wait)
             link->ask(api_ + "CONSUMER.DELETE." + what_.stream + "." + *consumer, {}, [](session::reply const&) { return false; });
@@ -189,7 +196,7 @@ reader::next_step reader::problem(session& link, backend_event::problem const& w
     constexpr int nobody = 503, temporarily_unavailable = 10008, no_quorum = 10009, jetstream_off = 10076, insufficient = 10023;
     bool const passing = what.away || what.code == nobody || what.code == temporarily_unavailable || what.code == no_quorum ||
                          what.code == jetstream_off || what.code == insufficient;
-    if (!passing) return over(link, what.why, false);
+    if (!passing || begun_on_ == &link) return over(link, what.why, false);
     return pause(patience) ? next_step::again : next_step::over;
 }
 
@@ -256,6 +263,7 @@ reader::next_step reader::pull(session& link, natsSubscription* subscription, st
     constexpr std::size_t batch_messages = 512, batch_bytes = 256 * 1024;
     constexpr int heartbeat_ms = 500, heartbeats_missed_max = 3;
     backend_event::messages batch{what_.reader, {}, 0};
+    ended_messages taken;
     std::size_t bytes = 0;
     std::uint64_t last = 0;  // consumer sequence
     int missed = 0;
@@ -272,11 +280,12 @@ reader::next_step reader::pull(session& link, natsSubscription* subscription, st
         }
         natsMsg* raw = nullptr;
         auto const s = natsSubscription_NextMsg(&raw, subscription, batch.batch.empty() ? heartbeat_ms : 0);
-        nats_message_handle const message(raw);
+        nats_message_handle message(raw);
         if (s == NATS_TIMEOUT) {
             if (!batch.batch.empty()) {
                 if (!hand_over()) return next_step::wait;
             } else if (++missed > heartbeats_missed_max) {
+                silent_ = true;
                 return next_step::again;
             }
             continue;
@@ -316,6 +325,7 @@ reader::next_step reader::pull(session& link, natsSubscription* subscription, st
         made.time_ns = told->time_ns;
         batch.behind = told->behind;
         bytes += made.bytes();
+        taken.add(std::move(message));
     }
 }
 

@@ -1,7 +1,7 @@
 #pragma once
 /// Reads one stream in order with a thread of its own: an ordered consumer that is made anew, behind the last message that the sink
-/// got, whenever its numbers are not dense, it falls silent, or the link is another. While the window is full the thread waits,
-/// and does not answer the server's flow control: the server then waits too.
+/// got, whenever its numbers are not dense or the link is another. It ends when the server fell silent on a link that stands. While the
+/// window is full the thread waits, and does not answer the server's flow control: the server then waits too.
 
 #include <chrono>
 #include <condition_variable>
@@ -56,6 +56,8 @@ private:
     // The thread's own.
     jet_place next_;
     std::uint64_t created_ns_ = 0;  ///< of the stream, once it was seen
+    session const* begun_on_ = nullptr;  ///< messages were read on this link
+    bool silent_ = false;
 
     mutable std::mutex mutex_;
     std::condition_variable changed_;

@@ -136,7 +136,9 @@ void requests::list(std::shared_ptr<session> const& link, token request, std::ve
 
 void requests::carry_out(std::shared_ptr<session> const& link, backend_command::get_message const& what)
 {
-    ask(link, what.request, api_ + "STREAM.MSG.GET." + what.stream, json{{"seq", what.place}}.dump(),
+    json wanted{{"seq", what.place}};
+    if (what.or_next) wanted["next_by_subj"] = ">";
+    ask(link, what.request, api_ + "STREAM.MSG.GET." + what.stream, wanted.dump(),
         [](json const& said) { return or_problem(js_api::parse_message(said)); });
 }
 

@@ -30,7 +30,7 @@ row mirrored_row()
     return made;
 }
 
-identity words() { return identity{std::string(32, 'k'), "BENCH"}; }
+identity words() { return identity{std::string(32, 'k'), "BENCH", stream_id{1}}; }
 
 void mirror_make_copy(benchmark::State& state)
 {

@@ -34,7 +34,7 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
     m.body = rest;
     m.place = 1;
 
-    identity const wire{std::string(32, 'f'), "CHAT"};
+    identity const wire{std::string(32, 'f'), "CHAT", stream_id{1}};
     require(wire.look(m).what == sighting::kind::native, "nobody else writes what is ours");
     require(stamp_of(m) != 0, "a stamp is not 0");
     if (auto const text = percent_decode(m.body))

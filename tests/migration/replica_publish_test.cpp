@@ -1,5 +1,6 @@
 // Publishes that JetStream orders, in single situations.
 
+#include <algorithm>
 #include <string>
 
 #include "tests/catch.hpp"
@@ -78,6 +79,40 @@ TEST_CASE("replica: publishes keep their order over a lost link")
         REQUIRE(s.log() == expected);
         REQUIRE(s.stored.size() == 40);
         REQUIRE(s.failed.empty());
+    }
+}
+
+TEST_CASE("replica: a publish that was superseded before it was read stands before what superseded it, and ends")
+{
+    for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+        INFO("seed " << seed);
+        scene s{usual_bounds(), seed};
+        s.jet().config.max_msgs_per_subject = 1;
+        s.settle();
+        s.jetstream();
+        s.bus.hold_acks(true);
+        auto const first = s.append("a/x", "chat.hot", "1", {"i1"});
+        s.settle();
+        auto const second = s.append("a/x", "chat.hot", "2", {"i2"});
+        auto const third = s.append("b/y", "chat.hot", "3", {"i3"});
+        while (s.jet().last < 3)
+            REQUIRE(s.step());
+        s.native("n", {}, "chat.hot");
+        s.settle();
+        if (seed % 2 == 0) {  // the acknowledgements are late
+            s.bus.hold_acks(false);
+            s.settle(100);
+            REQUIRE(s.failed.empty());
+            REQUIRE(s.log() == lines{"a/x 1", "a/x 2", "b/y 3", "nats n"});
+            REQUIRE(s.bodies() == lines{"n"});
+        } else {  // they never come
+            s.backend->cut("the cable");
+            s.settle(6000);
+            for (auto const t : {first, second, third})
+                REQUIRE((s.stored.contains(t) || std::ranges::count(s.failed, t, &std::pair<token, failure>::first) == 1));
+        }
+        REQUIRE(s.replica->unsettled() == 0);
+        REQUIRE(s.idle());
     }
 }
 

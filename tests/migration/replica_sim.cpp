@@ -252,6 +252,7 @@ void replica_sim::note_risk(jet_place above)
 void replica_sim::rewind()
 {
     world_.bus.land_late();
+    world_.bus.lose_late();  // if its server was away
     auto const last = world_.jet().last;
     auto const back = random_.between(1, 25);
     auto const to = last > back ? last - back : 0;
@@ -467,7 +468,7 @@ void replica_sim::calm_down()
     constexpr unsigned steps_max = 200'000;
     auto const done = [&] {
         return world_.idle() && changing_ == change::none && std::ranges::all_of(publishers_, [](auto const& p) {
-            return p.out.empty() && p.again.empty();
+            return p.out.empty() && p.again.empty() && p.untold.empty();
         }) && world_.facts().checkpoint == world_.jet().last;
     };
     for (unsigned i = 0; i < steps_max && broken_.empty(); ++i) {

@@ -123,7 +123,7 @@ TEST_CASE("replica: a NATS client that copies our headers publishes a message of
 TEST_CASE("replica: a message id of ours that somebody else has used keeps nothing out")
 {
     scene s;
-    identity const wire{s.contents.secret, replica_world::name};
+    identity const wire{s.contents.secret, replica_world::name, s.stream};
     auto const id_of = [](bus_message const& m) {
         return std::ranges::find(m.headers, "Nats-Msg-Id", &bus_headers::value_type::first)->second;
     };
@@ -213,6 +213,133 @@ TEST_CASE("replica: a JetStream directory that was put back is noticed and repai
             CHECK(in_log == in_jet);
             CHECK(std::ranges::count(s.reached, "takeback.done") == 1);
         }
+}
+
+TEST_CASE("replica: a JetStream directory that was put back behind a link that stands is noticed too")
+{
+    for (auto const to : {jet_place{0}, jet_place{7}, jet_place{19}})
+        for (auto const later : {0, 1, 30})
+            for (auto const away_ms : {0, 300, 5000}) {
+                INFO("back to " << to << ", then " << later << " more, away for " << away_ms << " ms");
+                scene s;
+                s.settle();
+                for (int i = 0; i < 10; ++i) {
+                    s.append("a/x", "chat.a", "ssh" + std::to_string(i));
+                    s.settle();
+                    s.native("nats" + std::to_string(i));
+                    s.settle();
+                }
+                s.bus.detach(true);
+                s.bus.rewind_detached(replica_world::name, to);
+                for (int i = 0; i < later; ++i)
+                    s.native("later" + std::to_string(i));
+                if (later == 1)
+                    s.append("a/x", "chat.a", "meanwhile");
+                s.settle(static_cast<std::uint64_t>(away_ms));
+                if (away_ms > 3000)
+                    CHECK_FALSE(s.facts().synchronous);
+                s.bus.detach(false);
+                s.settle(10'000);
+                CHECK(s.idle());
+                CHECK(s.facts().generation == 1);
+                auto in_log = s.log();
+                for (auto& line : in_log)
+                    line = line.substr(line.find(' ') + 1);
+                auto in_jet = s.bodies();
+                CHECK(in_log.size() == 20 + static_cast<std::size_t>(later) + (later == 1));
+                std::ranges::sort(in_log);
+                std::ranges::sort(in_jet);
+                CHECK(in_log == in_jet);
+            }
+}
+
+TEST_CASE("replica: a stream that was made anew behind a link that stands is not filled up")
+{
+    scene s;
+    s.append("a/x", "chat.a", "1");
+    s.settle();
+    auto const config = s.jet().config;
+    s.bus.detach(true);
+    s.bus.remove(replica_world::name);
+    s.bus.create(config);
+    s.bus.detach(false);
+    s.settle(5000);
+    CHECK(s.facts().broken == breakage::stream_gone);
+    CHECK(s.bodies().empty());
+}
+
+TEST_CASE("replica: what is answered of a stream while no reader can be made does not make it read")
+{
+    scene s;
+    s.bus.allow_readers(false);
+    s.native("1");
+    s.native("2");
+    s.native("3");
+    s.bus.delete_message(replica_world::name, 3);
+    s.append("a/x", "chat.a", "row");
+    s.settle(6000);
+    CHECK_FALSE(s.facts().synchronous);
+    CHECK(s.bodies() == lines{"1", "2"});
+    s.bus.allow_readers(true);
+    s.settle(6000);
+    CHECK(s.idle());
+    CHECK(s.log() == lines{"a/x row", "nats 1", "nats 2"});
+    CHECK(s.bodies() == lines{"1", "2", "row"});
+}
+
+TEST_CASE("replica: a take-back that is answered when the link has gone counts")
+{
+    scene s;
+    s.settle();
+    for (int i = 0; i < 10; ++i)
+        s.native(std::to_string(i));
+    s.settle();
+    s.bus.rewind(replica_world::name, 5);
+    while (std::ranges::count(s.reached, "takeback.asked") == 0)
+        REQUIRE((s.step() || (s.advance(50), true)));
+    REQUIRE(s.facts().generation == 0);
+    s.backend->cut("the cable", {.landed = std::nullopt, .late = 0, .told = std::nullopt});
+    s.backend->run();
+    s.settle(2000);
+    CHECK(s.idle());
+    CHECK(s.facts().generation == 1);
+    CHECK(std::ranges::count(s.reached, "takeback.done") == 1);
+    CHECK(s.bodies().size() == 10);
+    CHECK(s.log().size() == 10);
+}
+
+TEST_CASE("replica: history that the log has lost does not come again when JetStream goes far back")
+{
+    scene s;
+    s.settle();
+    for (int i = 0; i < 20; ++i) {
+        s.native("n" + std::to_string(i));
+        s.settle();
+        s.append("a/x", "chat.a", "s" + std::to_string(i));
+        s.settle();
+    }
+    s.settle(1000);
+    stream_config config;
+    config.name = replica_world::name;
+    config.subjects = {"chat.>"};
+    config.max_msgs = 4;
+    std::vector<store_event::any> out;
+    s.store->execute({store_request::edit_stream{token{1'000'000}, s.stream, config}}, out);
+    for (int i = 0; i < 5; ++i) {
+        s.advance(s.server.mirror_sync_ms);
+        s.store->maintain(s.bus.now_ms(), out);
+    }
+    s.settle();
+    REQUIRE(s.log() == lines{"nats n18", "a/x s18", "nats n19", "a/x s19"});
+    SECTION("with what the process knows") {}
+    SECTION("and over a crash") { s.crash(); s.settle(100); }
+    s.bus.rewind(replica_world::name, 20);
+    s.native("later");
+    s.settle(1000);
+    CHECK(s.idle());
+    CHECK(s.facts().generation == 1);
+    CHECK(s.log() == lines{"nats n18", "a/x s18", "nats n19", "a/x s19", "nats later"});
+    CHECK(s.bodies().size() == 20 + 1 + 4);
 }
 
 TEST_CASE("replica: a database that is older than its copy stops, until it is to take over what it lacks")
@@ -345,6 +472,36 @@ TEST_CASE("replica: a stopped one sends and reads nothing, and goes on where it 
     s.settle();
     CHECK(s.idle());
     CHECK(s.bodies() == lines{"n", "0", "1", "2"});
+}
+
+TEST_CASE("replica: notes of places may wait where nobody waits for them, and nothing else may")
+{
+    scene s;
+    s.settle();
+    std::vector<bool> waits;
+    s.on_import = [&](auto const& asked) {
+        for (auto const& item : asked.items)
+            waits.push_back(asked.may_wait && item.message == nullptr);
+    };
+    s.append("a/x", "chat.a", "nobody said that it may");
+    s.settle();
+    CHECK(waits == std::vector{false});
+    waits.clear();
+    s.replica->patient(true);
+    s.append("a/x", "chat.a", "a copy");
+    s.settle();
+    CHECK(waits == std::vector{true});
+    waits.clear();
+    s.native("a row to insert");
+    s.settle();
+    CHECK(waits == std::vector{false});
+    waits.clear();
+    s.jetstream();
+    s.append("a/x", "chat.a", "an own publish", {"i"});
+    s.settle();
+    CHECK(waits == std::vector{false});
+    CHECK(s.log().size() == 4);
+    CHECK(s.idle());
 }
 
 }  // namespace kedge::migration::test

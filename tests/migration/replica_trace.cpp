@@ -37,7 +37,7 @@ std::string line_of(backend_command::any const& command)
                                  [](backend_command::read const& c) { return join("> read from", c.from); },
                                  [](backend_command::stop_reading const& c) { return join("> stop", c.reader); },
                                  [](backend_command::stream_info const&) { return join("> info"); },
-                                 [](backend_command::get_message const& c) { return join("> get", c.place); },
+                                 [](backend_command::get_message const& c) { return join(c.or_next ? "> get from" : "> get", c.place); },
                                  [](auto const&) { return std::string{}; }},
                       command);
 }

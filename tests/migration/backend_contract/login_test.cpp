@@ -1,6 +1,14 @@
 /// Who kedge is, and who the server is: every way to log in, and what is said when it does not work.
 
+#include <algorithm>
 #include <fstream>
+#include <mutex>
+#include <string_view>
+#include <thread>
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "migration/nats/nkey.hpp"
 #include "tests/migration/backend_contract/contract.hpp"
@@ -228,6 +236,82 @@ TEST_CASE("TLS: an address may stand in the certificate, and a server without TL
     nats_world plain;
     set.servers = {"tls://127.0.0.1:" + std::to_string(plain.server().port())};
     kept_out(plain, set, "offers no TLS");
+}
+
+/// Says that it is a NATS server that wants TLS, and then nothing more.
+class stuck_server {
+public:
+    stuck_server() : listening_(::socket(AF_INET, SOCK_STREAM, 0))
+    {
+        sockaddr_in at{};
+        at.sin_family = AF_INET;
+        at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        socklen_t size = sizeof at;
+        REQUIRE(::bind(listening_, reinterpret_cast<sockaddr const*>(&at), size) == 0);
+        REQUIRE(::listen(listening_, 16) == 0);
+        REQUIRE(::getsockname(listening_, reinterpret_cast<sockaddr*>(&at), &size) == 0);
+        port_ = ntohs(at.sin_port);
+        thread_ = std::thread([this] {
+            constexpr std::string_view said = "INFO {\"server_id\":\"X\",\"version\":\"2.9.10\",\"headers\":true,\"max_payload\":1048576,\"tls_required\":true}\r\n";
+            for (int each; (each = ::accept(listening_, nullptr, nullptr)) >= 0;) {
+                (void)::send(each, said.data(), said.size(), MSG_NOSIGNAL);
+                std::lock_guard const lock(mutex_);
+                taken_.push_back(each);
+            }
+        });
+    }
+    ~stuck_server()
+    {
+        ::shutdown(listening_, SHUT_RDWR);
+        thread_.join();
+        ::close(listening_);
+        for (auto const each : taken_) ::close(each);
+    }
+    std::string url() const { return "tls://127.0.0.1:" + std::to_string(port_); }
+    /// How many connections the other side holds open.
+    std::size_t open()
+    {
+        std::lock_guard const lock(mutex_);
+        char byte = 0;
+        std::erase_if(taken_, [&](int each) {
+            for (;;) {
+                auto const got = ::recv(each, &byte, 1, MSG_DONTWAIT);
+                if (got > 0) continue;
+                if (got < 0) return false;
+                ::close(each);
+                return true;
+            }
+        });
+        return taken_.size();
+    }
+
+private:
+    int listening_;
+    std::uint16_t port_ = 0;
+    std::mutex mutex_;
+    std::vector<int> taken_;
+    std::thread thread_;
+};
+
+TEST_CASE("TLS: a handshake that never ends costs no more than a few threads")
+{
+    certificates const files;
+    stuck_server stuck;
+    nats_world world;
+    settings set;
+    set.servers = {stuck.url()};
+    set.ca_file = files.path("ca.pem");
+    set.connect_ms = 100;
+    {
+        bus_client client(world, world.connect(set));
+        auto const hang = [&] {
+            auto const all = client.all<link_failed>();
+            return std::any_of(all.begin(), all.end(), [](auto const& each) { return each.why.find("4 hang") != std::string::npos; });
+        };
+        REQUIRE(client.until(hang));
+        CHECK(client.linked() == 0);
+        CHECK(stuck.open() <= 5);  // one of them may be about to read the greeting
+    }
 }
 
 TEST_CASE("TLS carries traffic, and a frozen server is noticed behind it")

@@ -104,6 +104,8 @@ KEDGE_BACKEND_CASE(one_message, "a message is had by its place")
     CHECK((first.body == "one" && first.headers.empty() && first.time_ns <= second.time_ns));
     CHECK(refused_with(client, backend_command::get_message{{}, "CHAT", 3}).missing);
     CHECK(refused_with(client, backend_command::get_message{{}, "NONE", 1}).missing);
+    CHECK(client.ask_for<bus_message>(backend_command::get_message{{}, "CHAT", 2, true}).body == second.body);
+    CHECK(refused_with(client, backend_command::get_message{{}, "CHAT", 3, true}).code == 10037);
     // The same message by a reader: not a byte differs.
     client.submit(backend_command::read{reader_id{1}, "CHAT", 2, 10, 1024 * 1024});
     REQUIRE(client.until([&] { return client.read_count() == 1; }));

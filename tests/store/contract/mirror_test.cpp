@@ -221,6 +221,7 @@ TEST_CASE("a publish that was taken before it could be read is stored below the 
         request.items = {late};
         CHECK((imported(f, request).outcomes == std::vector{outcome::known}));
         f.reopen();
+        CHECK(mirror_of(f.load(), stream).checkpoint == 7);
         CHECK(read_all(f, stream).size() == 3);
         CHECK(found_wrong(f) == "");
     });
