@@ -165,6 +165,14 @@ void mirror_world::on_backend(backend_event::any& event)
 void mirror_world::on_store(store_event::any const& event)
 {
     auto& m = *alive->mirror;
+    auto const is_other = [&](auto const& e) {
+        if constexpr (requires { e.stream == stream.id; })
+            return e.stream != stream.id;
+        else
+            return false;
+    };
+    if (std::visit(is_other, event))
+        return;
     if (auto const* const rows = std::get_if<store_event::rows_arrived>(&event))
         m.committed(rows->rows, now(), todo_);
     else if (auto const* const trimmed = std::get_if<store_event::stream_trimmed>(&event))
@@ -175,6 +183,8 @@ void mirror_world::on_store(store_event::any const& event)
 
 void mirror_world::core_hears(store_event::any const& event)
 {
+    if (on_core_hears)
+        on_core_hears(event);
     if (auto const* const rows = std::get_if<store_event::rows_arrived>(&event)) {
         for (auto const& each : rows->rows) {
             stream.last = each.stored.seq;

@@ -3,6 +3,7 @@
 /// for the same seed. Crashes on demand, at labelled points too.
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -73,6 +74,7 @@ public:
     std::vector<failure> failures;        ///< of publishes
     std::vector<nlohmann::json> announced;
     migration_picture_ptr shown;
+    std::function<void(store_event::any const&)> on_core_hears;  ///< everything that the core is told
 
     memory_store store;
     memory_bus bus;
