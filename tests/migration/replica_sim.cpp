@@ -325,8 +325,6 @@ void replica_sim::mishap()
 {
     auto& bus = world_.bus;
     auto const linked = world_.backend->linked();
-    // What was taken before it was read, and its acknowledgement lost, is sent again behind what came after it.
-    disorder_ = disorder_ || limited_;
     switch (random_.below(12)) {
     case 0:
     case 1:
