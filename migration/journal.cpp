@@ -29,8 +29,14 @@ std::string write_journal(journal const& j)
         out["broken"] = {{"reason", j.broken->reason}, {"why", j.broken->why}, {"next", j.broken->next}};
     if (!j.diff.is_null())
         out["diff"] = j.diff;
+    if (!j.diff_tail.is_null())
+        out["diff_tail"] = j.diff_tail;
+    if (!j.diff_failed.is_null())
+        out["diff_failed"] = j.diff_failed;
     if (!j.diff_resume.is_null())
         out["diff_resume"] = j.diff_resume;
+    if (j.behind != 0)
+        out["behind"] = j.behind;
     auto& history = out["history"] = nlohmann::json::array();
     for (auto const& e : j.history)
         history.push_back({e.time_ms, e.state, e.what, e.why, e.by});
@@ -62,7 +68,10 @@ result<journal> read_journal(std::string_view text)
         j.created_ns = in.value("created_ns", std::uint64_t{0});
         j.marked = in.value("marked", "");
         j.diff = in.value("diff", nlohmann::json{});
+        j.diff_failed = in.value("diff_failed", nlohmann::json{});
         j.diff_resume = in.value("diff_resume", nlohmann::json{});
+        j.diff_tail = in.value("diff_tail", nlohmann::json{});
+        j.behind = in.value("behind", std::uint64_t{0});
         for (auto const& e : in.value("history", nlohmann::json::array()))
             j.add({e.at(0).get<std::uint64_t>(), e.at(1).get<std::string>(), e.at(2).get<std::string>(), e.at(3).get<std::string>(),
                    e.at(4).get<std::string>()});

@@ -36,8 +36,11 @@ struct journal {
     std::string jet;                     ///< the JetStream stream
     std::uint64_t created_ns = 0;        ///< of it; another number = another stream of that name
     std::string marked;                  ///< the incarnation that it was marked with
-    nlohmann::json diff;                 ///< the last finished one, without findings; null = none
+    nlohmann::json diff;                 ///< the last whole one that came to its end; null = none
+    nlohmann::json diff_tail;            ///< the last of the newest messages only (see mirror_diff.cpp); null = none
+    nlohmann::json diff_failed;          ///< the last one, if it failed; null = it did not
     nlohmann::json diff_resume;          ///< of one that is under way; null = none
+    std::uint64_t behind = 0;            ///< catching up: so much waited when it began; 0 = it does not
 
     struct entry {
         std::uint64_t time_ms = 0;

@@ -93,8 +93,8 @@ void mirror::recover(instant now, effects& out)
     }
     steer(now, out);
     if (!journal_.diff_resume.is_null() && copies_in(to))
-        begin_diff(0, std::exchange(journal_.diff_resume, nullptr), now, out);
-    if (dirty_)
+        resume_diff(now, out);
+    if (unwritten())
         write(out);
 }
 
@@ -169,6 +169,8 @@ void mirror::settle(instant now, effects& out)
             break_down("backlog", bytes_text(facts.waiting_bytes) + " wait to be copied, and [nats] backlog_bytes is "
                                       + bytes_text(context_.bounds.backlog_bytes), now, out);
     }
+    if (replica_)
+        replica_->patient(patient());
     look_at_diff(now, out);
     // A labelled point ends a step: what comes after it is the next one.
     if (job_ && out.reached.empty())
@@ -179,6 +181,7 @@ void mirror::break_down(std::string reason, std::string why, instant now, effect
 {
     if (journal_.broken)
         return;
+    doubt(why, now, out);
     if (job_ && (journal_.phase == stream_phase::switching || journal_.phase == stream_phase::reversing))
         roll_back(why, now, out);
     auto next = next_for(reason);
@@ -188,7 +191,7 @@ void mirror::break_down(std::string reason, std::string why, instant now, effect
     if (replica_ && authority_in(journal_.phase) == authority::jetstream)
         replica_->abandon(unavailable().message, now, out);
     if (diff_)
-        diff_->stop(out);
+        diff_->stop(out, journal_.broken->why);
     write(out);
 }
 
@@ -211,6 +214,9 @@ std::string mirror::next_for(std::string const& reason) const
     if (reason == to_string(breakage::foreign_owner))
         return "find out which kedged also writes to " + jet_name() + " and stop it; if that was started from a backup of this home, 'kedge migrate resume "
              + s + " --adopt' takes the stream back";
+    if (reason == to_string(breakage::stream_gone) && journal_.phase == stream_phase::complete)
+        return "when the old " + jet_name() + " is back it goes on by itself; if it is lost, 'kedge migrate resume " + s
+             + " --adopt' makes another of what the log still holds, which is only what consumers were not done with";
     if (reason == to_string(breakage::stream_gone))
         return "if [nats] servers names the right cluster, 'kedge migrate resume " + s + " --adopt' makes " + jet_name()
              + " anew and fills it from the log; when the old one is back it goes on by itself";
@@ -355,6 +361,12 @@ void mirror::publish(std::vector<store_request::append> batch, instant now, effe
 
 void mirror::overflowed(instant now, effects& out) { settle(now, out); }
 
+void mirror::limits_changed()
+{
+    if (replica_)
+        replica_->set_limits(context_.server);
+}
+
 void mirror::tick(instant now, effects& out)
 {
     if (replica_)
@@ -372,16 +384,18 @@ void mirror::tick(instant now, effects& out)
         ask_owner(now, out);
     sample(now, out);
     settle(now, out);
-    if (dirty_ && recorded_ && writing_ == token::none && rewrite_ms_ <= now.steady_ms)
+    if (unwritten() && writing_ == token::none && rewrite_ms_ <= now.steady_ms)
         write(out);
 }
 
 std::uint64_t mirror::due_ms() const
 {
+    if (job_ && job_->at == stage::opening && job_->what.abandon)
+        return job_->stage_ms + 1;  // it waits for others
     if (job_ && (job_->at == stage::holding || job_->at == stage::opening || job_->at == stage::freezing))
         return 0;
     auto due = sampled_ms_ + tick_ms;
-    if (dirty_ && recorded_ && writing_ == token::none)
+    if (unwritten() && writing_ == token::none)
         due = std::min(due, rewrite_ms_);
     if (job_ && job_->checks)
         due = std::min(due, job_->checks->due_ms().value_or(due));
@@ -397,8 +411,9 @@ std::uint64_t mirror::due_ms() const
 void mirror::flush(effects& out)
 {
     if (diff_ && !diff_->finished() && !diff_for_job_)
-        journal_.diff_resume = diff_->resume_state();
-    if (recorded_ && (dirty_ || !journal_.diff_resume.is_null()))
+        keep_diff();
+    dirty_ = dirty_ || !journal_.diff_resume.is_null();
+    if (unwritten())
         write(out);
 }
 

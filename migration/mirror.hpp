@@ -25,6 +25,7 @@
 #include "migration/settings.hpp"
 #include "migration/states.hpp"
 #include "router/core/actions.hpp"
+#include "router/mirror_samples.hpp"
 
 namespace kedge::migration {
 
@@ -72,6 +73,8 @@ public:
     void publish(std::vector<store_request::append>, instant, effects&);
     /// A held append found no room.
     void overflowed(instant, effects&);
+    /// `mirror_context::server` has changed. The JetStream stream keeps the largest message that it was made with.
+    void limits_changed();
     void tick(instant, effects&);
     /// Steady milliseconds.
     std::uint64_t due_ms() const;
@@ -89,11 +92,16 @@ public:
     std::string const& name() const noexcept { return stream_.config.name; }
     stream_phase phase() const noexcept { return journal_.phase; }
     std::string const& marked() const noexcept { return journal_.marked; }
+    std::uint64_t created_ns() const noexcept { return journal_.created_ns; }
+    /// Nobody waits for what is copied and read back: SQLite orders, and no command is under way.
+    bool patient() const noexcept { return !job_ && authority_in(journal_.phase) == authority::sqlite; }
     bool broken() const noexcept { return journal_.broken.has_value(); }
     replica::facts const* facts() const noexcept { return replica_ ? &replica_->now() : nullptr; }
     ingress::picture held() const { return context_.gates.look(stream_.id); }
     /// As `migrate status` prints it.
     nlohmann::json status(instant) const;
+    /// The same for the metrics.
+    mirror_sample sample_of(instant) const;
 
 private:
     /// What a command or a recovery is at. One at a time.
@@ -136,12 +144,17 @@ private:
         std::uint64_t first_stamp = 0;
         message_seq start = 0;         ///< start: the first row of the copy
         bool resumed = false;          ///< start: goes on with an earlier copy
+        bool deleted = false;          ///< cancel: the JetStream stream is gone
         std::unique_ptr<preflight> checks;
     };
 
     // mirror.cpp: events, flags, journal.
     void note(std::string what, std::string why, std::string by, instant, effects&);
     void enter(phase_event, std::string why, std::string by, instant, effects&);
+    /// Nothing can be read of what the journal said: who can may still need it.
+    bool damaged() const noexcept { return journal_.broken && journal_.broken->reason == "journal"; }
+    /// It has to be written.
+    bool unwritten() const noexcept { return dirty_ && recorded_ && !damaged(); }
     token write(effects&);
     void written(bool done, instant, effects&);
     void make_replica(mirror_state const&);
@@ -161,6 +174,8 @@ private:
 
     // mirror_owner.cpp: whose the JetStream stream is.
     owner_mark self() const;
+    void doubt(std::string const& why, instant, effects&);
+    void disown(breakage, std::string why, instant, effects&);
     void ask_owner(instant, effects&);
     void owner_answered(backend_event::answered const&, instant, effects&);
     void owner_known(jet_info const&, instant, effects&);
@@ -173,11 +188,13 @@ private:
     bool confirmed(std::vector<std::string> risk, effects&);
     void pause(instant, effects&);
     void resume(instant, effects&);
+    std::vector<std::string> refill_risk() const;
     void resumed(instant, effects&);
     void complete(instant, effects&);
     void completed(instant, effects&);
     void cancel(instant, effects&);
     void cancelled(instant, effects&);
+    void forget(instant, effects&);
     void job_answered(backend_event::answered const&, instant, effects&);
     void job_stored(store_event::any const&, instant, effects&);
     void job_done(instant, effects&);                          // the store did what the stage asked for
@@ -188,8 +205,14 @@ private:
     // mirror_diff.cpp
     void diff(instant, effects&);
     void begin_diff(std::uint64_t tail, nlohmann::json const& resume, instant, effects&);
+    void resume_diff(instant, effects&);
+    void keep_diff();  // how far it is, in the journal
     void look_at_diff(instant, effects&);
-    nlohmann::json diff_status(bool with_findings) const;
+    /// The one that runs, or the last, as `migrate diff` prints it.
+    nlohmann::json diff_report() const;
+    /// As `migrate status` shows them: of everything, or of the newest messages. Null = there is nothing to show.
+    nlohmann::json diff_figures(bool of_tail) const;
+    bool tail_differs() const;
 
     // mirror_start.cpp
     void start(instant, effects&);
@@ -214,15 +237,23 @@ private:
     void roll_back(std::string why, instant, effects&);
     void abandon(instant, effects&);
     void abandoned(instant, effects&);
+    void abandon_open(instant, effects&);
     std::string waits_for() const;
     nlohmann::json change_steps(instant) const;
+    nlohmann::json abandon_steps() const;
+    double carried() const;
+    std::string too_fast() const;
+    std::uint64_t expected_hold_ms(instant) const;
 
     // status.cpp
     std::vector<std::string> not_ready(instant, bool for_command) const;
     std::string next_step(instant) const;
     bool small_lag(instant) const;
+    bool lag_known() const;
     std::uint64_t lag_ms(instant) const;
     void sample(instant, effects&);
+    void fall_behind(instant, effects&);
+    void look_behind(instant, effects&);
 
     mirror_context const context_;
     stream_state stream_;
@@ -244,15 +275,19 @@ private:
     bool diff_for_job_ = false;        // the job goes on when it has ended
     bool diff_asked_ = false;          // by an operator
     bool diff_told_ = false;           // its end was noted
+    std::uint64_t diff_tail_ = 0;      // so many of the newest; 0 = all
+    std::uint64_t diff_generation_ = 0;
     std::uint64_t diff_saved_ms_ = 0;
+    std::uint64_t diff_ended_ms_ = 0;  // wall clock
     bool removed_ = false;
 
     // What status shows.
     std::uint64_t published_ = 0;
-    rate_meter published_rate_, copied_rate_, imported_rate_;
+    rate_meter published_rate_, copied_rate_, imported_rate_, ordered_rate_;
+    double carried_ = 0;               // a second, copied and read back while much waited; 0 = that was not seen
+    std::uint64_t crowded_ = 0;        // checks in a row in which much waited
     unsigned small_lags_ = 0;          // checks in a row
     std::uint64_t sampled_ms_ = 0;
-    std::uint64_t catching_total_ = 0; // rows that waited when it fell behind; 0 = it has not
     bool down_noted_ = false;
 };
 

@@ -22,9 +22,9 @@ void mirror::ask(command what, token request, std::string const& user, migration
     }
     case command::verb::diff:
         if (what.follow || (diff_ && !diff_->finished() && diff_asked_)) {
-            if (!diff_ && journal_.diff.is_null())
+            if (diff_report().is_null())
                 return say(refused("no diff of " + name() + " was made: 'kedge migrate diff " + name() + "' makes one"));
-            return say({0, diff_status(true), {}});
+            return say({0, diff_report(), {}});
         }
         break;
     case command::verb::start:
@@ -115,7 +115,7 @@ void mirror::resume(instant now, effects& out)
         return refuse_job(name() + " is not mirrored: 'kedge migrate start " + name() + "' begins, or goes on", out);
     if (!journal_.paused && !journal_.broken)
         return answer({0, status(now), {}}, out);
-    if (journal_.broken && journal_.broken->reason == "journal")
+    if (damaged())
         return refuse_job(journal_.broken->why + ": " + journal_.broken->next, out);
     if (journal_.broken && journal_.broken->reason == to_string(breakage::foreign_owner)) {
         if (!taken_ || !job_->what.adopt)
@@ -123,14 +123,28 @@ void mirror::resume(instant now, effects& out)
         reclaiming_ = true;
         owner_due_ms_ = now.steady_ms;
     }
-    if (journal_.broken && journal_.broken->reason == to_string(breakage::stream_gone) && job_->what.adopt) {
+    if (journal_.broken && journal_.broken->reason == to_string(breakage::stream_gone)) {
+        owner_due_ms_ = now.steady_ms;  // it may be back
+        if (!job_->what.adopt)
+            return refuse_job(journal_.broken->why + ": " + journal_.broken->next, out);
         if (!linked())
             return refuse_job("there is no link to NATS: " + context_.link.why, out);
+        if (phase() == stream_phase::complete && !confirmed(refill_risk(), out))
+            return;
         wait(stage::making, numbers_.next_token(), now);
         out.backend.emplace_back(backend_command::stream_info{job_->asked, jet_name()});
         return;
     }
     resumed(now, out);
+}
+
+/// COMPLETE keeps history in JetStream only.
+std::vector<std::string> mirror::refill_risk() const
+{
+    auto const rows = stream_.first <= last_ ? last_ - stream_.first + 1 : 0;
+    return {jet_name() + " held the whole history of " + name() + ": the log here has at most " + count_of(rows, "message") + " of " + count_of(last_, "message")
+                + ", those that consumers were not done with",
+            "a new " + jet_name() + " is made of these alone; what else the old one held is lost, unless that one comes back instead"};
 }
 
 /// Whatever stopped it is over, as far as the operator can say.
@@ -182,6 +196,8 @@ void mirror::complete(instant now, effects& out)
 /// The journal says so; the stream's retention follows.
 void mirror::completed(instant now, effects& out)
 {
+    if (job_->known.state.id == stream_.id)
+        stream_.config = job_->known.state.config;  // it may have been paused since
     stream_.config.keep = retention::interest;
     wait(stage::trimming, numbers_.next_token(), now);
     out.store.emplace_back(store_request::edit_stream{job_->asked, stream_.id, stream_.config});
@@ -191,16 +207,21 @@ void mirror::completed(instant now, effects& out)
 void mirror::cancel(instant now, effects& out)
 {
     bool const also_there = job_->what.delete_stream;
-    bool const damaged = journal_.broken && journal_.broken->reason == "journal";
     if (phase() == stream_phase::legacy && (!recorded_ || !also_there))
-        return answer({0, status(now), {}}, out);
-    if (phase() == stream_phase::nats && !damaged)
+        return answer({0, {{"stream", name()}, {"state", to_string(phase())}, {"already", true}, {"recorded", recorded_}}, {}}, out);
+    if (phase() == stream_phase::nats && !damaged())
         return refuse_job("JetStream orders " + name() + ": bring it back first with 'kedge migrate reverse " + name() + "'", out);
     if (phase() == stream_phase::complete)
         return refuse_job(name() + " is complete: there is no way back", out);
+    if (also_there && !linked()) {
+        auto const why = "there is no link to NATS, so " + jet_name() + " cannot be deleted: " + context_.link.why;
+        if (phase() != stream_phase::legacy)
+            return refuse_job(why + ": 'kedge migrate cancel " + name() + "' ends the copy, and leaves it there", out);
+        if (!confirmed({why + ": it stays there with all that it holds", "what is known of the copy is forgotten here: a later start begins anew"}, out))
+            return;
+        return forget(now, out);
+    }
     if (also_there) {
-        if (!linked())
-            return refuse_job("there is no link to NATS, so " + jet_name() + " cannot be deleted: " + context_.link.why, out);
         if (journal_.broken && journal_.broken->reason == to_string(breakage::foreign_owner))
             return refuse_job(jet_name() + " is not this server's to delete: " + journal_.broken->why, out);
         if (!confirmed({"the JetStream stream " + jet_name() + " is deleted with all that it holds",
@@ -208,11 +229,12 @@ void mirror::cancel(instant now, effects& out)
                        out))
             return;
     }
-    if (damaged)
+    if (damaged())
         journal_.phase = stream_phase::mirroring;
     journal_.paused = false;
     journal_.broken.reset();
     journal_.diff_resume = nullptr;
+    journal_.behind = 0;
     if (diff_)
         diff_->stop(out);
     diff_.reset();
@@ -225,14 +247,21 @@ void mirror::cancel(instant now, effects& out)
 void mirror::cancelled(instant now, effects& out)
 {
     steer(now, out);
-    checked_ = false;
+    doubt("it was cancelled", now, out);
     context_.gates.forget(stream_.id);
     if (!job_->what.delete_stream) {
         out.reached.emplace_back("cancel.committed");
         return answer({0, {{"stream", name()}, {"state", to_string(phase())}}, {}}, out);
     }
+    // Whose it is may have changed, and was not asked while the copy was LEGACY.
     wait(stage::deleting, numbers_.next_token(), now);
-    out.backend.emplace_back(backend_command::delete_stream{job_->asked, jet_name()});
+    out.backend.emplace_back(backend_command::stream_info{job_->asked, jet_name()});
+}
+
+void mirror::forget(instant now, effects& out)
+{
+    wait(stage::forgetting, numbers_.next_token(), now);
+    out.store.emplace_back(store_request::remove_mirror{job_->asked, stream_.id});
 }
 
 void mirror::job_answered(backend_event::answered const& answer, instant now, effects& out)
@@ -241,13 +270,21 @@ void mirror::job_answered(backend_event::answered const& answer, instant now, ef
     auto const* const info = std::get_if<jet_info>(&answer.what);
     switch (job_->at) {
     case stage::making:
-        if (info && job_->what.what == command::verb::resume && info->config.description != describe_owner(self()))
+        if (info && job_->what.what == command::verb::resume && info->config.description != describe_owner(self())) {
+            auto const whose = judge_owner(info->config.description, self(), journal_.marked);
+            if (whose == ownership::foreign || whose == ownership::former) {
+                disown(breakage::foreign_owner, jet_name() + " belongs to " + name_owner(info->config.description), now, out);
+                return refuse_job(journal_.broken->why + ": " + journal_.broken->next, out);
+            }
             return start_make(*info, now, out);
+        }
         if (info)
             return start_made(*info, now, out);
         if (problem && problem->missing && job_->what.what == command::verb::resume)
             return start_make(std::nullopt, now, out);
-        return job_failed("the server does not make " + jet_name() + ": " + (problem ? problem->why : "it gave no answer"), now, out);
+        return job_failed("the server does not make " + jet_name() + ": "
+                              + (problem ? problem->why + ": " + remedy_for(problem->code, wanted()) : "it gave no answer"),
+                          now, out);
     case stage::stamping:
         if (auto const* const last = std::get_if<bus_message>(&answer.what))
             job_->first_stamp = stamp_of(*last);
@@ -259,12 +296,23 @@ void mirror::job_answered(backend_event::answered const& answer, instant now, ef
             return roll_back("the server does not say how far " + jet_name() + " goes: " + (problem ? problem->why : "it gave no answer"), now, out);
         job_->fence_place = info->last;
         return go(stage::importing, now);
-    case stage::deleting:
+    case stage::deleting: {
+        auto const kept = [&](std::string const& why) {
+            refuse_job(name() + " is LEGACY, but " + jet_name() + " was not deleted: " + why, out);
+        };
         if (problem && !problem->missing)
-            return refuse_job(name() + " is LEGACY, but " + jet_name() + " was not deleted: " + problem->why, out);
-        wait(stage::forgetting, numbers_.next_token(), now);
-        out.store.emplace_back(store_request::remove_mirror{job_->asked, stream_.id});
-        return;
+            return kept(problem->why);
+        if (info) {
+            auto const whose = judge_owner(info->config.description, self(), journal_.marked);
+            if (whose != ownership::ours && whose != ownership::renewed)
+                return kept("it belongs to " + name_owner(info->config.description));
+            wait(stage::deleting, numbers_.next_token(), now);
+            out.backend.emplace_back(backend_command::delete_stream{job_->asked, jet_name()});
+            return;
+        }
+        job_->deleted = true;
+        return forget(now, out);
+    }
     case stage::checking:
     case stage::comparing:
     case stage::erasing:
@@ -320,7 +368,10 @@ void mirror::job_done(instant now, effects& out)
             return go(stage::opening, now);
         case command::verb::pause: steer(now, out); return answer({0, status(now), {}}, out);
         case command::verb::resume:
+            if (job_->what.adopt)
+                out.reached.emplace_back("adopt.committed");
             steer(now, out);
+            look_behind(now, out);
             ask_owner(now, out);
             return answer({0, status(now), {}}, out);
         case command::verb::complete: return completed(now, out);
@@ -337,7 +388,7 @@ void mirror::job_done(instant now, effects& out)
         replica_.reset();
         journal_ = {};
         out.reached.emplace_back("cancel.committed");
-        return answer({0, {{"stream", name()}, {"state", to_string(phase())}, {"deleted", true}}, {}}, out);
+        return answer({0, {{"stream", name()}, {"state", to_string(phase())}, {"deleted", job_->deleted}}, {}}, out);
     case stage::trimming:
         out.reached.emplace_back("complete.committed");
         return answer({0, status(now), {}}, out);
@@ -370,11 +421,18 @@ void mirror::job_failed(std::string why, instant now, effects& out)
             --journal_.authority_epoch;
             if (job_->what.abandon) {
                 journal_.phase = stream_phase::nats;
+                context_.gates.open(stream_.id, ingress::way::jetstream);
                 break;
             }
             journal_.phase = forward() ? stream_phase::switching : stream_phase::reversing;
             return roll_back("the journal could not be written: " + why, now, out);
-        case command::verb::start: journal_.phase = stream_phase::legacy; break;
+        case command::verb::start:
+            journal_.phase = stream_phase::legacy;
+            if (!job_->resumed) {  // it has come to nothing: the next one begins anew
+                journal_.created_ns = 0;
+                journal_.marked.clear();
+            }
+            break;
         case command::verb::pause: journal_.paused = false; break;
         case command::verb::complete: journal_.phase = stream_phase::nats; break;
         case command::verb::cancel: journal_.phase = replica_ && replica_->running() ? stream_phase::mirroring : phase(); break;
@@ -427,7 +485,7 @@ void mirror::advance(instant now, effects& out)
     case stage::holding: return change_hold(now, out);
     case stage::draining: return change_drain(now, out);
     case stage::importing: return change_import(now, out);
-    case stage::opening: return change_open(now, out);
+    case stage::opening: return job_->what.abandon ? abandon_open(now, out) : change_open(now, out);
     case stage::freezing: return cancelled(now, out);
     case stage::fencing:
         if (now.steady_ms >= job_->held_ms + job_->hold_ms)

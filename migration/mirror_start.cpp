@@ -9,12 +9,20 @@ namespace kedge::migration {
 
 void mirror::start(instant now, effects& out)
 {
-    if (phase() == stream_phase::mirroring)
-        return answer({0, status(now), {}}, out);
-    if (phase() != stream_phase::legacy)
-        return refuse_job(name() + " is " + std::string{to_string(phase())} + ": it has been started long ago", out);
-    context_.gates.watch(stream_.id, ingress::way::store);
     job_->resumed = recorded_ && journal_.created_ns != 0;
+    if (phase() != stream_phase::mirroring && phase() != stream_phase::legacy)
+        return refuse_job(name() + " is " + std::string{to_string(phase())} + ": it has been started long ago", out);
+    // Where a copy began stays so: what was left out is not put in front of what is there.
+    if (auto const& from = job_->what.from; job_->resumed && !from.empty() && from != journal_.from)
+        return refuse_job(name() + (phase() == stream_phase::mirroring ? " is copied already, from '" : " has a copy from before, which would go on from '")
+                              + journal_.from + "': to begin anew from '" + from + "', first 'kedge migrate cancel " + name() + " --delete-stream'",
+                          out);
+    if (phase() == stream_phase::mirroring) {
+        auto data = status(now);
+        data["already"] = true;
+        return answer({0, std::move(data), {}}, out);
+    }
+    context_.gates.watch(stream_.id, ingress::way::store);
     if (job_->what.from.empty())
         job_->what.from = job_->resumed ? journal_.from : "now";
     preflight::matter matter;
@@ -57,10 +65,10 @@ void mirror::start_from(instant now, effects& out)
     journal_.from = from;
     job_->start = from == "first" ? stream_.first : from == "unacked" ? std::min(job_->known.unacked, last_ + 1) : last_ + 1;
     job_->start = std::max<message_seq>(job_->start, 1);
-    // What an existing stream holds is history, unless it is to be taken over, or is ours from before a restore.
+    // What an existing stream holds is history, unless it is to be taken over. Under our own mark too: it is of a start that came to
+    // nothing, of a stream that was removed, or of another database of this home.
     auto const& existing = job_->checks->existing();
-    bool const history = existing && from != "first" && judge_owner(existing->config.description, self(), journal_.marked) == ownership::unmarked;
-    if (!history || existing->last == 0)
+    if (!existing || from == "first" || existing->last == 0)
         return start_intend(now, out);
     job_->first_place = existing->last;
     wait(stage::stamping, numbers_.next_token(), now);
@@ -90,8 +98,10 @@ void mirror::start_made(jet_info const& info, instant now, effects& out)
 {
     journal_.created_ns = info.created_ns;
     journal_.marked = context_.incarnation;
-    if (job_->what.what == command::verb::resume)
+    if (job_->what.what == command::verb::resume) {
+        out.reached.emplace_back("adopt.created");
         return resumed(now, out);
+    }
     out.reached.emplace_back("start.created");
     enter(phase_event::started, job_->resumed ? "goes on with the earlier copy" : "from " + journal_.from, job_->user, now, out);
     wait(stage::committing, write(out), now);
@@ -118,6 +128,7 @@ void mirror::start_counted(mirror_state state, instant now, effects& out)
     if (replica_)
         grant_backlog(state.waiting_bytes);
     steer(now, out);
+    look_behind(now, out);
     ask_owner(now, out);
     auto const& copy = job_->checks->to_copy();
     answer({0,

@@ -12,6 +12,8 @@ namespace {
 constexpr std::uint64_t tail_compared = 10'000;  // places, before and after
 constexpr std::uint64_t compare_ms = 30'000;
 constexpr std::uint64_t calm_lag_ms = 50, calm_wait_ms = 5'000;
+constexpr std::uint64_t hold_least_ms = 50;      // the ways there and back and the journal, with nothing to copy
+constexpr double carried_assumed = 60'000;       // messages a second, measured on two processors
 
 }  // namespace
 
@@ -21,7 +23,7 @@ void mirror::change(instant now, effects& out)
 {
     auto const done = forward() ? stream_phase::nats : stream_phase::mirroring;
     if (phase() == done && !job_->what.dry_run)
-        return answer({0, {{"stream", name()}, {"state", to_string(phase())}, {"held_ms", 0}, {"held_messages", 0}}, {}}, out);
+        return answer({0, {{"stream", name()}, {"state", to_string(phase())}, {"already", true}, {"held_ms", 0}, {"held_messages", 0}}, {}}, out);
     if (phase() != (forward() ? stream_phase::mirroring : stream_phase::nats))
         return refuse_job(name() + " is " + std::string{to_string(phase())} + ": only a stream that is "
                               + (forward() ? "MIRRORING can be switched" : "NATS can be reversed"),
@@ -49,12 +51,18 @@ void mirror::change_checked(instant now, effects& out)
     auto const& checks = *job_->checks;
     if (job_->what.dry_run) {
         auto why = not_ready(now, true);
-        if (!checks.ok())
+        if (!checks.ok() && linked())  // without a link that is all, and it was said
             why.push_back(checks.why_not());
+        if (auto too_much = too_fast(); !too_much.empty())
+            why.push_back(std::move(too_much));
+        if (auto const expected = expected_hold_ms(now); expected > job_->hold_ms)
+            why.push_back("the hold is expected to last " + time_text(expected) + ", and may last " + time_text(job_->hold_ms) + ": allow more with --hold");
         return answer({0, {{"stream", name()}, {"ok", why.empty()}, {"steps", change_steps(now)}, {"why_not", why}}, {}}, out);
     }
     if (!checks.ok())
         return refuse_job(checks.why_not(), out, checks.result());
+    if (auto too_much = too_fast(); carried_ != 0 && !too_much.empty())
+        return refuse_job(std::move(too_much), out);
     if (diff_ && !diff_->finished() && diff_asked_)
         return refuse_job("a diff of " + name() + " is under way: wait for its end", out);
     begin_diff(tail_compared, nullptr, now, out);
@@ -183,12 +191,13 @@ void mirror::roll_back(std::string why, instant now, effects& out)
 
 void mirror::abandon(instant now, effects& out)
 {
-    if (phase() == stream_phase::mirroring)
-        return answer({0, {{"stream", name()}, {"state", to_string(phase())}, {"held_ms", 0}, {"held_messages", 0}}, {}}, out);
+    if (phase() == stream_phase::mirroring && !job_->what.dry_run)
+        return answer({0, {{"stream", name()}, {"state", to_string(phase())}, {"already", true}, {"held_ms", 0}, {"held_messages", 0}}, {}}, out);
     if (phase() != stream_phase::nats)
         return refuse_job(name() + " is " + std::string{to_string(phase())} + ": only a stream that is NATS can be taken back from it", out);
-    if (linked() && !journal_.broken)
-        return refuse_job("NATS answers: 'kedge migrate reverse " + name() + "' brings the stream back without a loss", out);
+    std::string const answers = linked() && !journal_.broken ? "NATS answers: 'kedge migrate reverse " + name() + "' brings the stream back without a loss" : "";
+    if (!answers.empty() && !job_->what.dry_run)
+        return refuse_job(answers, out);
     auto const& facts = replica_->now();
     std::vector<std::string> risk;
     risk.push_back("what NATS clients published to " + jet_name() + " behind message " + std::to_string(facts.checkpoint)
@@ -198,10 +207,23 @@ void mirror::abandon(instant now, effects& out)
         risk.push_back(count_of(unknown, "publish waits or may be", "publishes wait or may be") + " in " + jet_name()
                        + ": answered 'unavailable', and sent again by clients that keep ids");
     risk.push_back("NATS clients and SSH clients no longer see one order until the copy has caught up");
+    if (job_->what.dry_run)
+        return answer({0,
+                       {{"stream", name()},
+                        {"ok", answers.empty()},
+                        {"steps", abandon_steps()},
+                        {"risk", std::move(risk)},
+                        {"why_not", answers.empty() ? nlohmann::json::array() : nlohmann::json::array({answers})}},
+                       {}},
+                      out);
     if (!confirmed(std::move(risk), out))
         return;
+    // What is on its way to NATS ends before anything goes another way: it may come again behind what was published after it.
+    context_.gates.hold(stream_.id, context_.bounds.hold_bytes,
+                        name() + " is being taken back from NATS and too much waits for it: send it again with the same id");
     ++journal_.authority_epoch;
     enter(phase_event::abandoned, "messages of " + jet_name() + " behind " + std::to_string(facts.checkpoint) + " were given up", job_->user, now, out);
+    out.reached.emplace_back("abandon.intent");
     wait(stage::committing, write(out), now);
 }
 
@@ -209,9 +231,23 @@ void mirror::abandoned(instant now, effects& out)
 {
     replica_->abandon(name() + " was taken back from NATS: it may have been stored there; send it again with the same id", now, out);
     replica_->set_authority(authority::sqlite, journal_.authority_epoch);
-    context_.gates.open(stream_.id, ingress::way::store);
     steer(now, out);
-    answer({0, {{"stream", name()}, {"state", to_string(phase())}, {"held_ms", 0}, {"held_messages", 0}}, {}}, out);
+    out.reached.emplace_back("abandon.committed");
+    go(stage::opening, now);
+}
+
+/// Every publish that was meant for NATS has its answer, and bars what was pipelined behind it.
+void mirror::abandon_open(instant now, effects& out)
+{
+    auto const seen = context_.gates.look(stream_.id);
+    if (seen.in_flight != 0)
+        return go(stage::opening, now);
+    context_.gates.open(stream_.id, ingress::way::store);
+    out.reached.emplace_back("abandon.released");
+    answer({0,
+            {{"stream", name()}, {"state", to_string(phase())}, {"held_ms", now.steady_ms - job_->began_ms}, {"held_messages", seen.held}},
+            {}},
+           out);
 }
 
 std::string mirror::waits_for() const
@@ -233,6 +269,10 @@ std::string mirror::waits_for() const
                          : "message " + std::to_string(job_->fence_place) + " of " + jet_name() + " to be read";
     case stage::intending:
     case stage::committing: return "the journal";
+    case stage::opening:
+        if (auto const under_way = context_.gates.look(stream_.id).in_flight; under_way != 0)
+            return count_of(under_way, "publish", "publishes") + " under way";
+        break;
     case stage::checking:
     case stage::comparing:
     case stage::erasing:
@@ -240,13 +280,50 @@ std::string mirror::waits_for() const
     case stage::making:
     case stage::holding:
     case stage::counting:
-    case stage::opening:
     case stage::deleting:
     case stage::forgetting:
     case stage::freezing:
     case stage::trimming: break;
     }
     return "nothing";
+}
+
+/// So much a second goes there and comes back: as measured last while much waited, else what two processors are known to carry.
+double mirror::carried() const { return carried_ != 0 ? carried_ : carried_assumed; }
+
+/// Why a side could not keep up with what is published; empty = it can.
+std::string mirror::too_fast() const
+{
+    auto const rate = published_rate_.a_second();
+    if (rate <= std::max(carried(), 1.1 * (copied_rate_.a_second() + ordered_rate_.a_second())))
+        return {};
+    return count_of(static_cast<std::uint64_t>(rate), "message") + " a second are published, and " + count_of(static_cast<std::uint64_t>(carried()), "message")
+           + (carried_ != 0 ? " were copied and read back when much waited" : " can be expected to be copied and read back") + ": switch when less is published";
+}
+
+/// What is on its way when the hold begins has to go there and come back: about the lag of now, or what waits.
+std::uint64_t mirror::expected_hold_ms(instant now) const
+{
+    auto const waiting_ms = static_cast<std::uint64_t>(static_cast<double>(replica_->now().waiting_rows) * 1000 / carried());
+    return std::max(lag_ms(now), waiting_ms) + hold_least_ms;
+}
+
+nlohmann::json mirror::abandon_steps() const
+{
+    auto const& facts = replica_->now();
+    auto const unsettled = replica_->unsettled();
+    auto steps = nlohmann::json::array();
+    auto const add = [&](std::string text, nlohmann::json figures = nlohmann::json::object()) {
+        steps.push_back({{"text", std::move(text)}, {"figures", std::move(figures)}});
+    };
+    add("hold what SSH clients publish to " + name() + " for a moment", {{"most_held_bytes", context_.bounds.hold_bytes}});
+    add("write down that SQLite orders " + name() + ", without asking NATS: there is no taking it back but by switch",
+        {{"authority_epoch", journal_.authority_epoch + 1}});
+    add("answer 'unavailable' to what waits for NATS, or may be there", {{"publishes", unsettled}});
+    add("give up what NATS clients published to " + jet_name() + " and was not read, unless that stream comes back",
+        {{"read_up_to", facts.checkpoint}, {"last_heard_of", facts.jet_last}});
+    add("hand what was held to SQLite, and copy again when NATS answers", {{"waiting", facts.waiting_rows}});
+    return steps;
 }
 
 nlohmann::json mirror::change_steps(instant now) const
@@ -257,25 +334,24 @@ nlohmann::json mirror::change_steps(instant now) const
     };
     auto const& facts = replica_->now();
     auto const rate = published_rate_.a_second();
-    auto const carried = std::max(copied_rate_.a_second(), imported_rate_.a_second());
-    // What is on its way when the hold begins has to go there and come back: about the lag of now.
-    auto const expected_ms = lag_ms(now) + 50;
+    auto const expected_ms = expected_hold_ms(now);
+    add("see that what is published can be carried: " + std::string{carried_ != 0 ? "as was copied and read back when much waited" : "as can be expected, it was not measured here yet"},
+        {{"published_per_second", rate}, {"carried_per_second", carried()}});
     add("compare the last " + count_of(tail_compared, "message") + " of both sides", {{"messages", tail_compared}});
     add("write the intent into the journal: a crash from here on rolls back", {{"authority_epoch", journal_.authority_epoch + 1}});
     add("hold what SSH clients publish to " + name() + ", at most " + time_text(job_->hold_ms) + " and " + bytes_text(context_.bounds.hold_bytes),
-        {{"hold_ms", job_->hold_ms},
-         {"hold_bytes", context_.bounds.hold_bytes},
-         {"published_per_second", rate},
-         {"expected_ms", expected_ms},
-         {"expected_messages", static_cast<std::uint64_t>(rate * static_cast<double>(expected_ms) / 1000)}});
+        {{"longest_hold_ms", job_->hold_ms},
+         {"most_held_bytes", context_.bounds.hold_bytes},
+         {"expected_hold_ms", expected_ms},
+         {"expected_held_messages", static_cast<std::uint64_t>(rate * static_cast<double>(expected_ms) / 1000)}});
     add("wait until nothing is under way or of unknown outcome",
         {{"under_way", context_.gates.look(stream_.id).in_flight}, {"unsettled", replica_->unsettled()}});
     if (forward())
         add("wait until every message of the log up to then was read back from " + jet_name(),
-            {{"waiting", facts.waiting_rows}, {"in_flight", facts.in_flight}, {"copied_per_second", carried}});
+            {{"waiting", facts.waiting_rows}, {"in_flight", facts.in_flight}, {"copied_per_second", copied_rate_.a_second()}});
     else
         add("wait until every message of " + jet_name() + " up to then is in the log",
-            {{"unread", facts.unread}, {"checkpoint", facts.checkpoint}, {"imported_per_second", carried}});
+            {{"unread", facts.unread}, {"checkpoint", facts.checkpoint}, {"read_per_second", imported_rate_.a_second() + ordered_rate_.a_second()}});
     add("write down that " + std::string{forward() ? "JetStream" : "SQLite"} + " orders " + name() + ": the point of no return but by "
             + (forward() ? "reverse" : "switch"),
         {{"authority_epoch", journal_.authority_epoch + 1}});

@@ -1,6 +1,7 @@
 #include "migration/owner.hpp"
 
 #include <array>
+#include <charconv>
 #include <stdexcept>
 
 #include <sodium.h>
@@ -37,7 +38,8 @@ std::string home_of(std::string_view secret)
 
 std::string describe_owner(owner_mark const& mark)
 {
-    return "kedge " + mark.home + ' ' + mark.incarnation + ' ' + mark.stream + " (kept by kedge: see its migrate status)";
+    auto const number = mark.number == 0 ? std::string{} : '/' + std::to_string(mark.number);
+    return "kedge " + mark.home + ' ' + mark.incarnation + ' ' + mark.stream + number + " (kept by kedge: see its migrate status)";
 }
 
 std::optional<owner_mark> read_owner(std::string_view description)
@@ -50,6 +52,12 @@ std::optional<owner_mark> read_owner(std::string_view description)
         if (part->empty())
             return std::nullopt;
     }
+    if (auto const slash = mark.stream.find('/'); slash != std::string::npos) {
+        auto const* const end = mark.stream.data() + mark.stream.size();
+        if (auto const read = std::from_chars(mark.stream.data() + slash + 1, end, mark.number); read.ec != std::errc{} || read.ptr != end)
+            return std::nullopt;
+        mark.stream.resize(slash);
+    }
     return mark;
 }
 
@@ -60,6 +68,8 @@ ownership judge_owner(std::string_view description, owner_mark const& self, std:
         return ownership::unmarked;
     if (found->home != self.home || found->stream != self.stream)
         return ownership::foreign;
+    if (found->number != 0 && self.number != 0 && found->number != self.number)
+        return ownership::former;
     if (found->incarnation == self.incarnation)
         return ownership::ours;
     // Once marked by this very database, only another one can have written what stands there now.

@@ -1,7 +1,9 @@
 #pragma once
-/// Whose a JetStream stream is: the mark in its description. `kedge HOME INCARNATION STREAM`, then free text. HOME stands for the
-/// secret of a home, which a restore keeps; INCARNATION for its database, which a restore renews. Pure.
+/// Whose a JetStream stream is: the mark in its description. `kedge HOME INCARNATION STREAM/NUMBER`, then free text. HOME stands for the
+/// secret of a home, which a restore keeps; INCARNATION for its database, which a restore renews; NUMBER for one of all the streams that
+/// had the name. Pure.
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -12,6 +14,7 @@ struct owner_mark {
     std::string home;         ///< 16 hex digits
     std::string incarnation;
     std::string stream;       ///< of kedge
+    std::uint64_t number = 0; ///< its id; 0 = not said, which is any
 
     friend bool operator==(owner_mark const&, owner_mark const&) = default;
 };
@@ -29,6 +32,7 @@ enum class ownership : unsigned char {
     unmarked,   ///< nobody's
     renewed,    ///< ours from before a restore: to be marked anew
     taken,      ///< it was ours, and another database of this home marked it since
+    former,     ///< of a stream of this home that had the name, and was removed
     foreign     ///< another home's, or of another stream of this home
 };
 /// `marked`: the incarnation that this home's journal says it marked the stream with; empty = it never did.

@@ -11,7 +11,6 @@ namespace kedge::migration {
 
 namespace {
 
-constexpr std::uint64_t all_in_ms = 30'000;
 constexpr std::uint64_t services_ms = 500;
 constexpr std::uint64_t rows_in_ms = 120'000;      // reading what would be copied
 
@@ -89,6 +88,7 @@ nlohmann::json preflight::result() const
         list.push_back(to_json(c));
     return {{"stream", matter_.stream.config.name},
             {"ok", ok()},
+            {"state", matter_.state.empty() ? "LEGACY" : matter_.state},
             {"checks", std::move(list)},
             {"copy", {{"from", copy_.from}, {"rows", copy_.rows}, {"bytes", copy_.bytes}}}};
 }
@@ -96,7 +96,8 @@ nlohmann::json preflight::result() const
 void preflight::run(link_facts const& link, instant now, effects& out)
 {
     now_ms_ = now.steady_ms;
-    give_up_ms_ = now.steady_ms + all_in_ms;
+    began_ms_ = now.wall_ms;
+    give_up_ms_ = now.steady_ms + preflight_all_in_ms;
     look_at_stream();
     look_at_link(link);
     if (!link_)
@@ -139,12 +140,15 @@ void preflight::proceed(effects& out)
         asked_ = numbers_.next_token();
         // Of this home and process: no other plan draws the same.
         probe_ = settings_.stream_prefix + std::string{preflight_probe} + matter_.self.home.substr(0, 8) + '-' + hex(static_cast<std::uint64_t>(asked_));
-        jet_config config;
+        // With what is asked for the real one, which is reserved beforehand: as many copies, as much room.
+        auto config = jet_config_for(matter_.stream.config, settings_, limits_);
         config.name = probe_;
         config.description = describe_owner({matter_.self.home, matter_.self.incarnation, "probe"});
         config.subjects = {"kedge-probe." + probe_};
         config.max_msgs = 10;
-        config.max_bytes = 64 * 1024;
+        config.max_msgs_per_subject = 0;
+        if (existing_)  // it has its room already
+            config.max_bytes = 64 * 1024, config.replicas = 1;
         config.max_age_ms = 60'000;
         config.duplicates_ms = 60'000;
         return ask(out, create_stream{asked_, std::move(config)});
@@ -164,6 +168,12 @@ void preflight::proceed(effects& out)
         reader_ = reader_id{numbers_.next()};
         step_due_ms_ = now_ms_ + settings_.answer_ms;
         return ask(out, backend_command::read{*reader_, probe_, 1, 16, 64 * 1024});
+    case step::probe_flow: {
+        ticket_ = numbers_.next();
+        bus_message probe;
+        probe.subject = "$JS.FC." + matter_.jet + "." + probe_ + ".0";  // of no consumer: that nobody listens is an answer
+        return ask(out, publish{ticket_, link_->connection, std::move(probe)});
+    }
     case step::subjects: {
         auto const& patterns = matter_.stream.config.subjects;
         // Where the stream exists it was done before; where something else is wrong this may be stored.
@@ -211,8 +221,7 @@ bool preflight::on_backend(backend_event::any const& event, instant now, effects
         if (!reader_ || read->reader != *reader_)
             return false;
         out.backend.emplace_back(backend_command::stop_reading{*std::exchange(reader_, std::nullopt)});
-        add("rights", check::verdict::ok, "a stream can be created, written and read");
-        go(step::probe_delete, out);
+        go(step::probe_flow, out);
         return true;
     }
     if (auto const* const ended = std::get_if<backend_event::reader_ended>(&event)) {
@@ -235,6 +244,10 @@ bool preflight::on_backend(backend_event::any const& event, instant now, effects
             look_at_try(true, 0, {}, out);
             return true;
         }
+        if (step_ == step::probe_flow) {
+            flow_tried(true, {}, out);
+            return true;
+        }
         probe_place_ = acked->place;
         go(step::probe_read, out);
         return true;
@@ -242,10 +255,14 @@ bool preflight::on_backend(backend_event::any const& event, instant now, effects
     if (auto const* const refused = std::get_if<backend_event::refused>(&event)) {
         if (ticket_ == 0 || refused->ticket != ticket_)
             return false;
-        if (step_ == step::subjects)
-            look_at_try(refused->answered || refused->code != 0, refused->code, refused->why, out);
-        else
+        bool const answered = refused->answered || refused->code != 0;
+        if (step_ == step::subjects) {
+            look_at_try(answered, refused->code, refused->why, out);
+        } else if (step_ == step::probe_flow) {
+            flow_tried(answered, refused->why, out);
+        } else {
             probe_failed("publish to it", refused->why, out);
+        }
         return true;
     }
     return false;
@@ -275,7 +292,7 @@ void preflight::answered(backend_event::answered const& answer, effects& out)
     case step::sweep: return go(step::sweep, out);
     case step::probe_create:
         if (problem)
-            return probe_failed("create a stream", problem->why, out);
+            return not_made(*problem, out);
         probe_made_ = true;
         return go(step::probe_publish, out);
     case step::probe_read:
@@ -289,6 +306,7 @@ void preflight::answered(backend_event::answered const& answer, effects& out)
         return go(step::subjects, out);
     case step::probe_publish:
     case step::probe_follow:
+    case step::probe_flow:
     case step::subjects:
     case step::rows:
     case step::done: return;
@@ -305,6 +323,25 @@ void preflight::look_at_try(bool answered, int, std::string const& why, effects&
     else if (tried_ == matter_.stream.config.subjects.size())
         add("rights", check::verdict::ok, "the stream's subjects can be published to (tried with an empty message to '" + instance_of(pattern) + "')");
     go(step::subjects, out);
+}
+
+void preflight::flow_tried(bool answered, std::string const& why, effects& out)
+{
+    if (!answered)
+        return probe_failed("publish to $JS.FC.>", why, out);
+    add("rights", check::verdict::ok, "a stream can be created, written and read");
+    go(step::probe_delete, out);
+}
+
+void preflight::not_made(backend_event::problem const& why, effects& out)
+{
+    if (why.code == 0)  // no answer: that is how missing rights look
+        return probe_failed("create a stream", why.why, out);
+    auto const config = jet_config_for(matter_.stream.config, settings_, limits_);
+    add("copy stream", check::verdict::bad,
+        "the server makes no stream of " + count_of(config.replicas, "replica") + (config.max_bytes != 0 ? " and " + bytes_text(config.max_bytes) : "") + ": " + why.why,
+        remedy_for(why.code, config));
+    go(step::probe_delete, out);
 }
 
 void preflight::probe_failed(std::string what, std::string const& why, effects& out)

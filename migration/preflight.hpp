@@ -21,6 +21,7 @@
 namespace kedge::migration {
 
 inline constexpr std::string_view preflight_probe = "KEDGE-PROBE-";       ///< begins the names of streams that are made to try
+inline constexpr std::uint64_t preflight_all_in_ms = 30'000;              ///< then one that hangs ends
 inline constexpr std::uint64_t preflight_own_bytes = 64 * 1024;           ///< room for headers, a client's and ours
 
 struct check {
@@ -40,6 +41,9 @@ struct link_facts {
     std::uint64_t since_ms = 0;                 ///< wall clock
 };
 
+/// What an operator can do about a server that does not make this stream; `code` is JetStream's.
+std::string remedy_for(int code, jet_config const&);
+
 /// The JetStream stream that a stream of ours has, but for its name and mark: limits plus slack.
 jet_config jet_config_for(stream_config const&, settings const&, limits const&);
 
@@ -58,6 +62,7 @@ public:
         owner_mark self;
         std::string marked;                  ///< as in the journal; empty = never started
         std::uint64_t created_ns = 0;        ///< likewise
+        std::string state;                   ///< "MIRRORING"; empty = not mirrored
         std::vector<std::string> bridges;    ///< patterns of plain subjects that cross
     };
 
@@ -91,7 +96,9 @@ private:
     enum class step : unsigned char {
         account, streams, services,
         sweep,          ///< probe streams of a plan that was interrupted
-        probe_create, probe_publish, probe_read, probe_follow, probe_delete,
+        probe_create, probe_publish, probe_read, probe_follow,
+        probe_flow,     ///< the answer that lets the server send on: without the right to give it a copy stands still after a while
+        probe_delete,
         subjects,       ///< a publish to each of the stream's patterns, which nothing stores
         rows, done
     };
@@ -106,6 +113,8 @@ private:
     void look_at_existing(jet_info const&);
     void look_at_services(std::vector<backend_event::bus_service> const&);
     void look_at_try(bool answered, int code, std::string const& why, effects&);
+    void flow_tried(bool answered, std::string const& why, effects&);
+    void not_made(backend_event::problem const&, effects&);
     void probe_failed(std::string what, std::string const& why, effects&);
     void read_rows(effects&);
     void add(std::string what, check::verdict, std::string text, std::string remedy = {});
@@ -121,6 +130,7 @@ private:
     std::optional<reader_id> reader_;
     std::uint64_t step_due_ms_ = 0;     ///< steady: a reader that says nothing was not allowed
     std::uint64_t now_ms_ = 0;          ///< steady
+    std::uint64_t began_ms_ = 0;        ///< wall clock
     std::size_t tried_ = 0;             ///< patterns
     std::string probe_;                 ///< the probe stream's name; also its subject, in small letters
     bool probe_made_ = false;

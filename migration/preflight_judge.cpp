@@ -44,6 +44,29 @@ std::string list_of(std::vector<std::string> const& names)
 
 }  // namespace
 
+std::string remedy_for(int code, jet_config const& wanted)
+{
+    auto const room = wanted.max_bytes == 0 ? std::string{"what is published"} : bytes_text(wanted.max_bytes * wanted.replicas);
+    switch (code) {
+    case 10005:    // no suitable peers
+    case 10074:    // not in a cluster
+        return "set [nats] replicas to what the servers can hold (1 without a cluster), or give them the servers and tags that are missing";
+    case 10023:    // insufficient resources
+    case 10047:    // insufficient storage
+        return "give JetStream room for " + room + " (max_file, and what other streams reserve of it), or lower max_bytes of the stream";
+    case 10002:    // limits of the account
+    case 10122:    // its max_stream_bytes
+        return "raise the account's limits of JetStream to " + room + ", or lower max_bytes of the stream";
+    case 10113:    // the account wants max_bytes
+        return "give the stream a bound, as the account demands one: 'kedge stream edit' with --max-bytes";
+    case 10026:    // streams
+        return "raise the number of streams that the account may have: this one, and a probe beside it while it is tried";
+    case 10065:    // overlapping subjects
+        return "see 'kedge migrate plan': another stream has these subjects";
+    default: return "see what the server's log says, and 'kedge migrate plan'";
+    }
+}
+
 /// What needs no server.
 void preflight::look_at_stream()
 {
@@ -130,7 +153,8 @@ void preflight::look_at_account(backend_event::answered const& answer)
     if (!info->jetstream)
         return add("account", bad, "JetStream is not enabled for kedge's account", "enable it in the server's configuration of the account");
     auto const& s = matter_.stream;
-    auto const needed = static_cast<std::int64_t>(s.config.max_bytes != 0 ? s.config.max_bytes : s.bytes) * static_cast<std::int64_t>(settings_.replicas);
+    auto const config = jet_config_for(s.config, settings_, limits_);
+    auto const needed = static_cast<std::int64_t>(config.max_bytes != 0 ? config.max_bytes : s.bytes) * static_cast<std::int64_t>(config.replicas);
     auto const left = info->storage_max - static_cast<std::int64_t>(info->storage);
     if (info->storage_max >= 0 && needed > left && purpose_ != purpose::change)
         add("account", s.config.max_bytes != 0 ? bad : warn,
@@ -138,8 +162,8 @@ void preflight::look_at_account(backend_event::answered const& answer)
                 + bytes_text(static_cast<std::uint64_t>(needed)),
             "raise the account's storage, or lower max_bytes of the stream");
     else
-        add("account", ok, "JetStream uses " + bytes_text(info->storage) + (info->storage_max >= 0 ? " of " + bytes_text(static_cast<std::uint64_t>(info->storage_max)) : ", with no bound")
-                               + " of storage");
+        add("account", ok, "JetStream uses " + bytes_text(info->storage) + (info->storage_max >= 0 ? " of " + bytes_text(static_cast<std::uint64_t>(info->storage_max)) : "")
+                               + " of storage" + (info->storage_max >= 0 ? "" : "; the account sets no bound"));
     if (info->streams_max >= 0 && purpose_ != purpose::change && static_cast<std::int64_t>(info->streams) + 1 >= info->streams_max)
         add("account", warn, "the account may have " + std::to_string(info->streams_max) + " streams and has " + std::to_string(info->streams),
             "raise the bound: this one, and a probe beside it, need room");
@@ -156,7 +180,8 @@ void preflight::look_at_streams(std::vector<jet_info> const& list)
         }
         if (auto const mark = read_owner(each.config.description);
             mark && mark->home == matter_.self.home && mark->stream == "probe" && each.config.name.find(probe_name) != std::string::npos) {
-            leftovers_.push_back(each.config.name);
+            if (each.created_ns / 1'000'000 + preflight_all_in_ms <= began_ms_)  // else it may be of one that runs now
+                leftovers_.push_back(each.config.name);
             continue;
         }
         for (auto const& theirs : each.config.subjects)
@@ -184,7 +209,7 @@ void preflight::look_at_existing(jet_info const& info)
     auto const refuse = [&](std::string text, std::string remedy) { add("copy stream", bad, std::move(text), std::move(remedy)); };
     std::string const another = "delete it, or set another [nats] stream_prefix";
     auto const whose = judge_owner(info.config.description, matter_.self, matter_.marked);
-    if (whose == ownership::foreign || whose == ownership::taken)
+    if (whose == ownership::foreign || whose == ownership::taken || (whose == ownership::former && purpose_ == purpose::change))
         return refuse(name + " belongs to " + name_owner(info.config.description), "find out which kedged uses it; " + another);
     if (purpose_ == purpose::change && info.created_ns != matter_.created_ns)
         return refuse(name + " was deleted and made anew", "see 'kedge migrate status'");
@@ -208,9 +233,10 @@ void preflight::look_at_existing(jet_info const& info)
                       "set its max_msg_size to " + std::to_string(limits_.body_bytes + own_bytes));
     if (purpose_ == purpose::change)
         return add("copy stream", ok, name + " is this server's, and as it was made");
-    if (whose == ownership::unmarked)
+    bool const begun = matter_.created_ns != 0;  // a copy that goes on
+    if (whose == ownership::unmarked || whose == ownership::former || (!begun && info.messages != 0))
         return add("copy stream", warn,
-                   name + " exists and holds " + count_of(info.messages, "message") + ": "
+                   name + (whose == ownership::unmarked ? " exists" : " is this server's from before") + " and holds " + count_of(info.messages, "message") + ": "
                        + (matter_.from == "first" ? "all of them would be taken over" : "they would be left where they are, and what comes is taken over"),
                    "nothing, if that is what you want; else " + another);
     add("copy stream", ok, name + " is this server's from before, and holds " + count_of(info.messages, "message"));

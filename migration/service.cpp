@@ -35,6 +35,8 @@ constexpr std::uint64_t picture_every_ms = 1'000;
 constexpr std::size_t plans_max = 16;
 constexpr unsigned turns_a_ms = 4;
 constexpr std::chrono::microseconds gather_time{100};
+/// From turn to turn while nobody waits for what is copied: each costs wake-ups here, in libnats and in the server, whatever it carries.
+constexpr std::chrono::milliseconds patient_time{4};
 
 /// Kills the process at a labelled point, for tests: KEDGE_FAULT_POINT=LABEL, or LABEL#N for the Nth time.
 class fault_point {
@@ -331,7 +333,7 @@ struct service::impl {
         mirror_totals sums = ended;
         for (auto const& [id, each] : mirrors) {
             picture->streams.push_back({id, std::string{to_string(each->phase())}, each->status(now)});
-            sums.add(*each, now.wall_ms);
+            sums.add(*each, now);
         }
         sums.show(counts);
         counts.nats_link_up.set(link.up ? 1 : 0);
@@ -370,7 +372,12 @@ struct service::impl {
                 }
             }
             void operator()(migration_request& e) const { self.ask(e, now); }
-            void operator()(limits const& e) const { self.server = e; }
+            void operator()(limits const& e) const
+            {
+                self.server = e;
+                for (auto const& [id, each] : self.mirrors)
+                    each->limits_changed();
+            }
             void operator()(from_router& e) const
             {
                 self.plain.unsent(self.backend->unsent_bytes());
@@ -518,9 +525,9 @@ struct service::impl {
         matter.unacked = known.unacked;
         matter.from = wanted.from.empty() ? "now" : wanted.from;
         matter.jet = bounds.stream_prefix + known.state.config.name;
-        matter.self = {home_of(stored.secret), stored.incarnation, known.state.config.name};
+        matter.self = {home_of(stored.secret), stored.incarnation, known.state.config.name, static_cast<std::uint64_t>(known.state.id)};
         if (m)
-            matter.marked = m->marked();
+            matter.state = to_string(m->phase()), matter.marked = m->marked(), matter.created_ns = m->created_ns();
         matter.bridges = plain.patterns();
         plans.push_back({request, std::make_unique<preflight>(preflight::purpose::plan, std::move(matter), bounds, server, numbers)});
         plans.back().checks->run(link, now, todo);
@@ -548,11 +555,17 @@ struct service::impl {
     {
         if (std::exchange(turns_of_ms, now.steady_ms) != now.steady_ms)
             turns = 0;
+        if (plain.patterns().empty() && std::ranges::all_of(mirrors, [](auto const& each) { return each.second->patient(); })) {
+            std::this_thread::sleep_until(turn_before + patient_time);
+            turn_before = std::chrono::steady_clock::now();
+            return;
+        }
         if (++turns > turns_a_ms)
             std::this_thread::sleep_for(gather_time);
     }
     std::uint64_t turns_of_ms = 0;
     unsigned turns = 0;
+    std::chrono::steady_clock::time_point turn_before;
 
     void run()
     {

@@ -45,7 +45,8 @@ public:
     void removed(stream_id) override;
     void deliver(std::vector<link_output::any>) override;
 
-    /// SIGHUP, any thread: plans, starts and bridges go by them from now on. A mirror that runs keeps those that it was started with.
+    /// SIGHUP, any thread: everything goes by them from now on, but that a JetStream stream keeps the largest message that it was made
+    /// with. `settings` stay those of the start.
     void set_limits(limits const&);
 
 private:

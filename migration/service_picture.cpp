@@ -1,7 +1,5 @@
 #include "migration/service_picture.hpp"
 
-#include <algorithm>
-
 namespace kedge::migration {
 
 nlohmann::json to_json(link_facts const& link)
@@ -32,13 +30,14 @@ void mirror_totals::add(mirror const& one)
         count(*facts);
 }
 
-void mirror_totals::add(mirror const& one, std::uint64_t wall_ms)
+void mirror_totals::add(mirror const& one, instant now)
 {
     add(one);
     if (one.phase() == stream_phase::legacy)
         return;
     ++mirrors_;
     broken_ += one.broken();
+    each_.push_back(one.sample_of(now));
     auto const gate = one.held();
     held_ += gate.held;
     held_bytes_ += gate.held_bytes;
@@ -47,21 +46,13 @@ void mirror_totals::add(mirror const& one, std::uint64_t wall_ms)
         return;
     held_ += facts->queued;
     held_bytes_ += facts->queued_bytes;
-    lag_messages_ += facts->waiting_rows;
-    lag_bytes_ += facts->waiting_bytes;
-    unread_ += facts->unread;
-    if (facts->waiting_since_ms != 0 && facts->waiting_since_ms < wall_ms)
-        lag_ms_ = std::max(lag_ms_, wall_ms - facts->waiting_since_ms);
 }
 
 void mirror_totals::show(metrics& counts) const
 {
     counts.mirrors.set(mirrors_);
     counts.mirrors_broken.set(broken_);
-    counts.mirror_lag_messages.set(lag_messages_);
-    counts.mirror_lag_bytes.set(lag_bytes_);
-    counts.mirror_lag_ms.set(lag_ms_);
-    counts.mirror_unread.set(unread_);
+    counts.each_mirror.set(each_);
     counts.mirror_held.set(held_);
     counts.mirror_held_bytes.set(held_bytes_);
     counts.mirror_copied.set(copied_);

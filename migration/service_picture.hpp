@@ -2,6 +2,7 @@
 /// What the service shows of all mirrors together.
 
 #include <cstdint>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
@@ -16,7 +17,7 @@ nlohmann::json to_json(link_facts const&);
 /// Sums and maxima for the metrics.
 class mirror_totals {
 public:
-    void add(mirror const&, std::uint64_t wall_ms);
+    void add(mirror const&, instant);
     /// Of a mirror that ends: what it counted stays counted.
     void add(mirror const&);
     void show(metrics&) const;
@@ -25,8 +26,9 @@ private:
     void count(replica::facts const&);
 
     std::uint64_t mirrors_ = 0, broken_ = 0;
-    std::uint64_t lag_messages_ = 0, lag_bytes_ = 0, lag_ms_ = 0, unread_ = 0, held_ = 0, held_bytes_ = 0;
+    std::uint64_t held_ = 0, held_bytes_ = 0;
     std::uint64_t copied_ = 0, imported_ = 0, own_ = 0, refusals_ = 0, duplicates_ = 0, reordered_ = 0, parked_ = 0, taken_back_ = 0;
+    std::vector<mirror_sample> each_;
 };
 
 }  // namespace kedge::migration

@@ -11,6 +11,7 @@ namespace {
 constexpr unsigned checks_wanted = 3;
 constexpr std::uint64_t check_every_ms = 1'000;
 constexpr std::uint64_t behind_rows = 10'000;  // that is catching up, whatever the time
+constexpr std::uint64_t shown_after_ms = 500;  // a publish that waits for NATS so long is shown
 
 }  // namespace
 
@@ -42,22 +43,40 @@ void mirror::sample(instant now, effects& out)
         return;
     auto const& facts = replica_->now();
     copied_rate_.sample(facts.copied, now.steady_ms);
-    imported_rate_.sample(facts.imported + facts.own_publishes, now.steady_ms);
+    imported_rate_.sample(facts.imported, now.steady_ms);
+    ordered_rate_.sample(facts.own_publishes, now.steady_ms);
+    // What waits at both ends of a second was copied as fast as it can be.
+    crowded_ = facts.linked && facts.synchronous && replica_->running() && facts.waiting_rows > behind_rows ? crowded_ + 1 : 0;
+    if (crowded_ > 2)
+        carried_ = copied_rate_.a_second();
     small_lags_ = small_lag(now) ? std::min(small_lags_ + 1, checks_wanted) : 0;
     if (!copies_in(phase()))
         return;
-    auto const behind = facts.waiting_rows + facts.unread;
-    if (catching_total_ == 0) {
-        if (facts.linked && replica_->running() && (facts.waiting_rows > behind_rows || lag_ms(now) > 5 * context_.bounds.ready_lag_ms)) {
-            catching_total_ = std::max<std::uint64_t>(behind, 1);
-            note("catching up", count_of(behind, "message") + " behind", {}, now, out);
-        }
+    if (journal_.behind == 0) {
+        if (facts.linked && replica_->running() && (facts.waiting_rows > behind_rows || lag_ms(now) > 5 * context_.bounds.ready_lag_ms))
+            fall_behind(now, out);
     } else if (small_lags_ != 0) {
-        catching_total_ = 0;
+        journal_.behind = 0;
         note("caught up", {}, {}, now, out);
-    } else {
-        catching_total_ = std::max(catching_total_, behind);
+    } else if (auto const behind = facts.waiting_rows + facts.unread; behind > journal_.behind) {
+        journal_.behind = behind;  // what was copied since is not known to be of it
+        dirty_ = true;
     }
+}
+
+/// The measure is taken once, so that a bar goes one way.
+void mirror::fall_behind(instant now, effects& out)
+{
+    auto const& facts = replica_->now();
+    journal_.behind = std::max<std::uint64_t>(facts.waiting_rows + facts.unread, 1);
+    note("catching up", count_of(journal_.behind, "message") + " behind", {}, now, out);
+}
+
+/// A start or resume with much to copy says so at once.
+void mirror::look_behind(instant now, effects& out)
+{
+    if (replica_ && journal_.behind == 0 && replica_->now().waiting_rows > behind_rows)
+        fall_behind(now, out);
 }
 
 std::vector<std::string> mirror::not_ready(instant now, bool for_command) const
@@ -91,15 +110,19 @@ std::vector<std::string> mirror::not_ready(instant now, bool for_command) const
     auto const& last = journal_.diff;
     if (diff_ && !diff_->finished())
         why.push_back("a diff is under way");
+    else if (tail_differs())
+        why.push_back("the last " + count_of(journal_.diff_tail.value("tail", std::uint64_t{0}), "message") + " differ: 'kedge migrate diff " + name() + '\'');
+    else if (last.is_null() && !journal_.diff_failed.is_null())
+        why.push_back("the last diff failed: " + journal_.diff_failed.value("error", "") + ": 'kedge migrate diff " + name() + '\'');
     else if (last.is_null())
-        why.push_back("no diff was made: 'kedge migrate diff " + name() + '\'');
+        why.push_back((journal_.diff_tail.is_null() ? "no diff was made" : "only the newest messages were compared") + std::string{": 'kedge migrate diff "} + name() + '\'');
     else if (!last.value("clean", false))
         why.push_back("the last diff found differences: 'kedge migrate diff " + name() + '\'');
     else if (auto const at = last.value("at_ms", std::uint64_t{0}); at + bounds.diff_age_ms < now.wall_ms)
         why.push_back("the last diff is " + time_text(now.wall_ms - at) + " old: 'kedge migrate diff " + name() + '\'');
     // Last, because it passes by itself: the first is what `next` tells.
     if (auto const rate = published_rate_.a_second(), carried = copied_rate_.a_second();
-        phase() == stream_phase::mirroring && catching_total_ != 0 && rate > carried)
+        phase() == stream_phase::mirroring && journal_.behind != 0 && rate > carried)
         why.push_back(count_of(static_cast<std::uint64_t>(rate), "message") + " a second are published and "
                       + std::to_string(static_cast<std::uint64_t>(carried)) + " copied: it cannot catch up");
     if (small_lags_ < checks_wanted)
@@ -114,6 +137,10 @@ std::string mirror::next_step(instant now) const
         return journal_.broken->next;
     if (journal_.paused)
         return kedge("resume") + " goes on copying";
+    if (phase() == stream_phase::complete && !linked())
+        return "it goes on by itself when NATS is back; publishes wait, then are answered 'unavailable'. There is no way back to SQLite: if NATS is lost for "
+               "good, see that [nats] servers names a server with JetStream; then "
+               + kedge("resume") + " with --adopt fills it with what the log still holds";
     if (copies_in(phase()) && !linked())
         return authority_in(phase()) == authority::jetstream
                    ? "it goes on by itself when NATS is back; publishes wait, then are answered 'unavailable'. If NATS is lost for good: "
@@ -122,7 +149,7 @@ std::string mirror::next_step(instant now) const
     switch (phase()) {
     case stream_phase::legacy: return kedge(recorded_ ? "start" : "plan") + (recorded_ ? " goes on with the copy" : " says what a migration would meet");
     case stream_phase::mirroring: {
-        if (catching_total_ != 0)
+        if (journal_.behind != 0)
             return "wait until it has caught up";
         auto const why = not_ready(now, false);
         return why.empty() ? "it is ready: " + kedge("switch") : "before a switch: " + why.front();
@@ -136,6 +163,26 @@ std::string mirror::next_step(instant now) const
     return {};
 }
 
+bool mirror::lag_known() const
+{
+    return replica_ && copies_in(phase()) && linked() && replica_->now().linked && replica_->now().synchronous && !journal_.paused && !journal_.broken;
+}
+
+mirror_sample mirror::sample_of(instant now) const
+{
+    mirror_sample out{name(), std::string{to_string(phase())}, broken(), phase() != stream_phase::complete && not_ready(now, false).empty(), {}, {}};
+    if (lag_known()) {
+        auto const& facts = replica_->now();
+        out.behind = {facts.waiting_rows, facts.waiting_bytes, lag_ms(now), facts.unread};
+    }
+    if (auto const& diff = journal_.diff; diff.is_object()) {
+        auto& compared = out.compared.emplace(diff.value("at_ms", std::uint64_t{0}));
+        for (auto const* const kind : {"missing", "extra", "different", "out_of_order"})
+            compared.found += diff.value(kind, std::uint64_t{0});
+    }
+    return out;
+}
+
 nlohmann::json mirror::status(instant now) const
 {
     using nlohmann::json;
@@ -146,7 +193,7 @@ nlohmann::json mirror::status(instant now) const
     auto flags = json::array();
     if (journal_.paused)
         flags.push_back("paused");
-    if (catching_total_ != 0)
+    if (journal_.behind != 0)
         flags.push_back("catching_up");
     if (copies && !linked())
         flags.push_back("link_down");
@@ -154,11 +201,11 @@ nlohmann::json mirror::status(instant now) const
         flags.push_back("broken");
 
     json catching;
-    if (catching_total_ != 0) {
+    if (journal_.behind != 0) {
         auto const behind = facts.waiting_rows + facts.unread;
-        auto const rate = copied_rate_.a_second() + imported_rate_.a_second();
+        auto const rate = copied_rate_.a_second() + imported_rate_.a_second() + ordered_rate_.a_second();
         auto const gain = rate - (phase() == stream_phase::mirroring ? published_rate_.a_second() : 0);
-        catching = {{"rows", behind}, {"total", catching_total_}, {"rate", rate}};
+        catching = {{"rows", behind}, {"total", std::max(journal_.behind, behind)}, {"rate", rate}};
         catching["eta_s"] = gain > 1 ? json(static_cast<std::uint64_t>(static_cast<double>(behind) / gain)) : json{};
     }
 
@@ -168,10 +215,17 @@ nlohmann::json mirror::status(instant now) const
         auto const end = job_->held_ms + job_->hold_ms;
         hold = {{"messages", gate.held},
                 {"bytes", gate.held_bytes},
+                {"age_ms", now.steady_ms - (job_->held_ms != 0 ? job_->held_ms : job_->began_ms)},  // none has waited longer
                 {"left_ms", end > now.steady_ms ? end - now.steady_ms : 0},
                 {"waits_for", waits_for()}};
-    } else if (authority_in(phase()) == authority::jetstream && facts.queued != 0 && !linked()) {
-        hold = {{"messages", facts.queued}, {"bytes", facts.queued_bytes}, {"left_ms", nullptr}, {"waits_for", "the link to NATS"}};
+    } else if (auto const since = facts.unsettled_since_ms; authority_in(phase()) == authority::jetstream && since != 0) {
+        auto const age = now.steady_ms - std::min(since, now.steady_ms);
+        if (!linked() || age >= shown_after_ms)
+            hold = {{"messages", replica_->unsettled()},
+                    {"bytes", facts.queued_bytes},
+                    {"age_ms", age},
+                    {"left_ms", context_.bounds.hold_ms - std::min(age, context_.bounds.hold_ms)},
+                    {"waits_for", !linked() ? "the link to NATS" : facts.synchronous ? "NATS to store and give it back" : "what " + jet_name() + " held when the link came"}};
     }
 
     auto parked = json::array();
@@ -190,15 +244,19 @@ nlohmann::json mirror::status(instant now) const
              {{"messages", facts.waiting_rows + facts.unread},
               {"bytes", facts.waiting_bytes},
               {"seconds", static_cast<double>(lag_ms(now)) / 1000},
-              {"known", copies && linked() && facts.linked && facts.synchronous && !journal_.paused && !journal_.broken}}},
+              {"known", lag_known()}}},
             {"unread", facts.unread},
             {"rates",
-             {{"published", published_rate_.a_second()}, {"copied", copied_rate_.a_second()}, {"imported", imported_rate_.a_second()}}},
+             {{"published", published_rate_.a_second()},
+              {"copied", copied_rate_.a_second()},
+              {"ordered", ordered_rate_.a_second()},
+              {"imported", imported_rate_.a_second()}}},
             {"catching_up", std::move(catching)},
             {"ready", copies && phase() != stream_phase::complete && why.empty()},
             {"not_ready", why},
             {"next", next_step(now)},
-            {"diff", diff_status(false)},
+            {"diff", diff_figures(false)},
+            {"tail", diff_figures(true)},
             {"hold", std::move(hold)},
             {"counters",
              {{"copied", facts.copied},

@@ -8,6 +8,7 @@
 #include <span>
 #include <string_view>
 
+#include "router/mirror_samples.hpp"
 #include "router/protocol/error.hpp"
 
 namespace kedge {
@@ -99,10 +100,6 @@ private:
     X(counter, bridge_dropped, "plain messages and replies that could not cross")                      \
     X(gauge, mirrors, "streams that are copied to JetStream or ordered by it")                        \
     X(gauge, mirrors_broken, "the same that cannot go on without an operator")                        \
-    X(gauge, mirror_lag_messages, "messages of all streams that wait to be copied and read back")     \
-    X(gauge, mirror_lag_bytes, "bytes of these")                                                      \
-    X(gauge, mirror_lag_ms, "age of the oldest of these, of the stream that is furthest behind")      \
-    X(gauge, mirror_unread, "messages of JetStream streams that are not read yet, as last heard")     \
     X(gauge, mirror_held, "publishes that wait for a switch or for NATS")                             \
     X(gauge, mirror_held_bytes, "bytes of these")                                                     \
     X(counter, mirror_copied, "messages copied to JetStream and read back")                           \
@@ -125,6 +122,8 @@ struct metrics {
     /// Connections refused or ended before authentication, by reason (sshd-transport/gate.hpp names them).
     static constexpr std::size_t refusals_max = 16;
     std::array<metric, refusals_max> refused;
+    /// What has a stream for its label.
+    mirror_samples each_mirror;
 };
 
 enum class metric_kind : unsigned char { counter, gauge };

@@ -3,6 +3,7 @@
 #include <ctime>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <sstream>
 #include <utility>
 #include <vector>
@@ -41,6 +42,37 @@ MetricFamily family(std::string name, std::string help, MetricType type, std::ve
     out.type = type;
     out.metric = std::move(samples);
     return out;
+}
+
+/// A family has the streams of which it is known; without one it is not on the page.
+void add_mirrors(std::vector<MetricFamily>& out, std::vector<mirror_sample> const& mirrors)
+{
+    auto const add = [&](char const* name, char const* help, auto&& value) {
+        std::vector<ClientMetric> samples;
+        for (auto const& each : mirrors)
+            if (std::optional<double> const known = value(each)) samples.push_back(sample(MetricType::Gauge, *known, {{"stream", each.stream}}));
+        if (!samples.empty()) out.push_back(family(name, help, MetricType::Gauge, std::move(samples)));
+    };
+    auto const of_lag = [](auto member) {
+        return [member](mirror_sample const& m) { return m.behind ? std::optional{static_cast<double>((*m.behind).*member)} : std::nullopt; };
+    };
+    auto const of_diff = [](auto value) {
+        return [value](mirror_sample const& m) { return m.compared ? std::optional{static_cast<double>(value(*m.compared))} : std::nullopt; };
+    };
+    std::vector<ClientMetric> states;
+    for (auto const& each : mirrors)
+        states.push_back(sample(MetricType::Gauge, 1, {{"stream", each.stream}, {"state", each.state}}));
+    if (!states.empty()) out.push_back(family("kedge_mirror_state", "1: the state that the stream is in", MetricType::Gauge, std::move(states)));
+    add("kedge_mirror_broken", "1 if it cannot go on without an operator", [](mirror_sample const& m) { return std::optional{m.broken ? 1.0 : 0.0}; });
+    add("kedge_mirror_ready", "1 if nothing speaks against a switch or reverse", [](mirror_sample const& m) { return std::optional{m.ready ? 1.0 : 0.0}; });
+    add("kedge_mirror_lag_known", "1 if it is known what both sides hold; else there are no lag metrics of the stream",
+        [](mirror_sample const& m) { return std::optional{m.behind ? 1.0 : 0.0}; });
+    add("kedge_mirror_lag_messages", "messages that wait to be copied and read back", of_lag(&mirror_sample::lag::messages));
+    add("kedge_mirror_lag_bytes", "bytes of these", of_lag(&mirror_sample::lag::bytes));
+    add("kedge_mirror_lag_ms", "age of the oldest of these", of_lag(&mirror_sample::lag::ms));
+    add("kedge_mirror_unread", "messages of the JetStream stream that are not read yet, as last heard", of_lag(&mirror_sample::lag::unread));
+    add("kedge_mirror_diff_found", "differences that the last whole comparison found", of_diff([](mirror_sample::diff const& d) { return d.found; }));
+    add("kedge_mirror_diff_time_seconds", "when it ended, since 1970", of_diff([](mirror_sample::diff const& d) { return d.at_ms / 1000; }));
 }
 
 /// The names and meanings that Prometheus' own clients use for a process.
@@ -92,6 +124,8 @@ std::string metrics_page(metrics const& counters, limits const& limit, std::span
         families.push_back(family("kedge_" + std::string(field.name) + (counter ? "_total" : ""), std::string(field.help), type,
                                   {sample(type, static_cast<double>((counters.*field.member).get()))}));
     }
+
+    add_mirrors(families, counters.each_mirror.get());
 
     std::vector<ClientMetric> errors;
     for (unsigned code = 0; code < error_code_count; ++code)

@@ -56,5 +56,31 @@ TEST_CASE("everything that is counted or bounded is on the page")
     }
 }
 
+TEST_CASE("a mirrored stream is on the page with what is known of it")
+{
+    metrics counters;
+    limits const limit;
+    std::array<std::string_view, 0> const refusals{};
+    CHECK(metrics_page(counters, limit, refusals).find("kedge_mirror_lag") == std::string::npos);
+    mirror_sample known{"CHAT", "MIRRORING", false, true, mirror_sample::lag{3, 200, 40, 1}, mirror_sample::diff{1'795'248'000'000, 2}};
+    mirror_sample const unknown{"JOBS", "NATS", true, false, {}, {}};
+    counters.each_mirror.set({known, unknown});
+    auto const page = metrics_page(counters, limit, refusals);
+    INFO(page);
+    for (auto const* line : {"kedge_mirror_state{stream=\"CHAT\",state=\"MIRRORING\"} 1\n", "kedge_mirror_state{stream=\"JOBS\",state=\"NATS\"} 1\n",
+                             "kedge_mirror_ready{stream=\"CHAT\"} 1\n", "kedge_mirror_broken{stream=\"JOBS\"} 1\n",
+                             "kedge_mirror_lag_known{stream=\"JOBS\"} 0\n", "kedge_mirror_lag_messages{stream=\"CHAT\"} 3\n",
+                             "kedge_mirror_lag_ms{stream=\"CHAT\"} 40\n", "kedge_mirror_unread{stream=\"CHAT\"} 1\n",
+                             "kedge_mirror_diff_found{stream=\"CHAT\"} 2\n"}) {
+        INFO(line);
+        CHECK(page.find(line) != std::string::npos);
+    }
+    CHECK(page.find("kedge_mirror_lag_messages{stream=\"JOBS\"}") == std::string::npos);
+    CHECK(page.find("kedge_mirror_unread{stream=\"JOBS\"}") == std::string::npos);
+    known.behind.reset();
+    counters.each_mirror.set({known});
+    CHECK(metrics_page(counters, limit, refusals).find("kedge_mirror_lag_messages") == std::string::npos);
+}
+
 }  // namespace
 }  // namespace kedge

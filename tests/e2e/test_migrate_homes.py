@@ -167,6 +167,67 @@ class Homes(Migrating):
         self.assertEqual(sorted(row.body for row in self.rows()), sorted(f"ssh {n}".encode() for n in range(1, 13)))
         self.assert_same_sides()
 
+    def test_a_cancel_leaves_the_stream_of_another_database(self):
+        """Its operator may say what they like: what the other one has marked is not deleted."""
+        self.start()
+        self.publish(self.link("alice", "desk"), 5)
+        self.level()
+        other = self.restored(self.backup())
+        self.level(server=other)
+        self.broken()
+        self.migrate("cancel", STREAM)
+        self.assertIn("belongs to", self.refused("cancel", STREAM, "--delete-stream", "--yes"))
+        self.publish(self.link("alice", "desk", server=other), 1, first=6)
+        self.level(server=other)
+        self.assertEqual([copy.body for _, copy in self.copies()], [f"ssh {n}".encode() for n in range(1, 7)])
+
+    def test_a_stream_that_another_home_made_anew_is_not_adopted(self):
+        self.start()
+        self.publish(self.link("alice", "desk"), 5)
+        self.level()
+        with self.nats.jet() as jet:
+            jet.delete(STREAM)
+            jet.create(STREAM, TOKEN + ".>", description="kedge 0123456789abcdef 1234567890abcdef CHAT")
+        self.assertIn(self.broken()["reason"], ("stream gone", "foreign owner"))
+        self.assertIn("belongs to", self.refused("resume", STREAM, "--adopt"))
+        self.assertEqual(self.broken()["reason"], "foreign owner")
+        with self.nats.jet() as jet:
+            self.assertEqual(jet.info(STREAM)["config"]["description"], "kedge 0123456789abcdef 1234567890abcdef CHAT")
+        self.assertEqual(self.copies(), [])
+
+    def test_a_stream_that_was_removed_and_added_again(self):
+        """It begins anew; what the copy of the former one holds is left alone."""
+        self.start("--from", "first")
+        self.publish(self.link("alice", "desk"), 10)
+        self.publish_native(5)
+        self.level()
+        self.migrate("cancel", STREAM)
+        self.server.admin("stream", "remove", STREAM)
+        self.server.add_stream(STREAM, TOKEN + ".>")
+        self.publish(self.link("alice", "desk"), 10, first=11)
+        self.migrate("start", STREAM, "--from", "unacked")
+        self.level()
+        self.publish_native(5, first=6)
+        self.level()
+        self.assertEqual([row.body.decode() for row in self.rows()],
+                         [f"ssh {n}" for n in range(11, 21)] + [f"native {n}" for n in range(6, 11)])
+
+    def test_a_copy_whose_nats_is_gone_for_good(self):
+        """It can be forgotten, and the stream be purged then."""
+        self.start()
+        self.publish(self.link("alice", "desk"), 5)
+        self.level()
+        self.nats.kill()
+        eventually(lambda: self.link_state()["state"] == "down", "the link is down")
+        self.refused("cancel", STREAM, "--delete-stream", "--yes")
+        self.assertEqual(self.state(), "MIRRORING")
+        self.migrate("cancel", STREAM)
+        status, value, _ = self.run_migrate("migrate", "cancel", STREAM, "--delete-stream")
+        self.assertEqual((status != 0, value["confirm"]), (True, STREAM))
+        self.assertIn("stays", " ".join(value["risk"]))
+        self.assertEqual(self.migrate("cancel", STREAM, "--delete-stream", "--yes")["deleted"], False)
+        self.server.admin("stream", "purge", STREAM, "--up-to", "5")
+
     def another_server(self, state):
         self.bring_to(state)
         self.publish(self.link("alice", "desk"), 10)

@@ -109,6 +109,49 @@ for point in POINTS:
     _add(*point)
 
 
+class Adopted(AtPoint):
+    """A stream that was in JetStream before: what it holds stays where it is, however often the start was interrupted."""
+
+    def at(self, label, marked=False):
+        mark = {}
+        if marked:  # as by a start whose request was carried out, and of which nothing else is left
+            self.migrate("start", STREAM)
+            with self.nats.jet() as jet:
+                mark = {"description": jet.info(STREAM)["config"]["description"]}
+            self.migrate("cancel", STREAM, "--delete-stream", "--yes")
+        with self.nats.jet() as jet:
+            jet.create(STREAM, TOKEN + ".>", **mark)
+        self.publish_native(500)
+        self.publish(self.link("alice", "desk"), 5)
+        self.restart_with(label)
+        self.await_link()
+        try:
+            self.migrate("start", STREAM)
+        except (Refused, *LINE_CUT):
+            pass
+        self.await_end(label)
+        self.await_link()
+        if self.state() == "LEGACY":
+            self.migrate("start", STREAM)
+        self.level()
+        self.publish(self.link("alice", "desk"), 5, first=6)
+        self.publish_native(5, first=501)
+        self.level()
+        self.assertEqual(sorted(row.body.decode() for row in self.rows()),
+                         sorted([f"ssh {n}" for n in range(1, 11)] + [f"native {n}" for n in range(501, 506)]))
+        copies = [copy.body.decode() for _, copy in self.copies()]
+        self.assertEqual(sorted(copies), sorted([f"ssh {n}" for n in range(6, 11)] + [f"native {n}" for n in range(1, 506)]))
+
+    def test_start_intent(self):
+        self.at("start.intent")
+
+    def test_start_intent_under_our_mark(self):
+        self.at("start.intent", marked=True)
+
+    def test_start_created(self):
+        self.at("start.created")
+
+
 class Traffic(AtPoint):
     """The points that traffic passes, in both authorities, the first time and later."""
 

@@ -122,7 +122,7 @@ class Plan(PlanBase):
 
     def test_missing_rights(self):
         """Found by trying, with what a plan leaves behind taken away again."""
-        for subject in ("$JS.API.STREAM.CREATE.>", "$JS.API.CONSUMER.>", TOKEN + ".>", "$JS.API.STREAM.MSG.GET.>"):
+        for subject in ("$JS.API.STREAM.CREATE.>", "$JS.API.CONSUMER.>", TOKEN + ".>", "$JS.API.STREAM.MSG.GET.>", "$JS.FC.>"):
             with self.subTest(subject):
                 users = f"""[ {{user: "kedge", password: "secret", permissions: {{ publish: {{ deny: ["{subject}"] }} }} }},
                               {{user: "admin", password: "admin"}} ]"""

@@ -3,71 +3,10 @@
 #include <set>
 
 #include "tests/catch.hpp"
-#include "tests/migration/mirror_world.hpp"
+#include "tests/migration/mirror_steps.hpp"
 
 using namespace kedge;
 using namespace kedge::migration;
-
-namespace {
-
-nlohmann::json const confirmed{{"confirm", "CHAT"}};
-
-void must(std::optional<admin_result> const& result)
-{
-    REQUIRE(result.has_value());
-    INFO(result->error << ' ' << result->data.dump());
-    REQUIRE(result->exit_status == 0);
-}
-
-void refused_because(std::optional<admin_result> const& result, std::string const& words)
-{
-    REQUIRE(result.has_value());
-    INFO(result->error << ' ' << result->data.dump());
-    CHECK(result->exit_status == 1);
-    CHECK(result->error.find(words) != std::string::npos);
-}
-
-std::vector<std::string> sorted(std::vector<std::string> list)
-{
-    std::sort(list.begin(), list.end());
-    return list;
-}
-
-bool caught_up(mirror_world& w)
-{
-    auto const s = w.status();
-    return s["lag"]["known"] == true && s["lag"]["messages"] == 0;
-}
-
-/// Everything is on both sides, once; what was answered ok is there.
-void both_sides_are_one(mirror_world& w)
-{
-    REQUIRE(w.until([&] { return caught_up(w); }));
-    auto const log = sorted(w.log());
-    auto const jet = sorted(w.jet());
-    CHECK(log == jet);
-    CHECK(std::set<std::string>(log.begin(), log.end()).size() == log.size());
-    for (auto const& body : w.accepted)
-        CHECK(std::binary_search(log.begin(), log.end(), body));
-}
-
-void bring_to(mirror_world& w, std::string const& state)
-{
-    REQUIRE(w.until([&] { return w.status()["flags"].empty() || w.state() == "LEGACY"; }));
-    w.settle();
-    if (state == "LEGACY")
-        return;
-    must(w.run("start"));
-    w.publish(20);
-    w.publish_native(5);
-    REQUIRE(w.until([&] { return caught_up(w); }));
-    if (state == "MIRRORING")
-        return;
-    must(w.run("switch"));
-    REQUIRE(w.state() == "NATS");
-}
-
-}  // namespace
 
 TEST_CASE("a stream goes there and back and there for good, with publishers on both sides all the time")
 {
@@ -468,4 +407,107 @@ TEST_CASE("ready is said with every reason why not")
     w.bus.stop();
     REQUIRE(w.until([&] { return w.status()["ready"] == false; }));
     CHECK(w.status()["not_ready"].dump().find("no link") != std::string::npos);
+}
+
+TEST_CASE("a diff begins again when JetStream is found to have gone back, also if that was found by the next process")
+{
+    settings bounds;
+    bounds.diff_messages_second = 20;
+    for (bool const over_a_crash : {false, true}) {
+        mirror_world w{1, bounds};
+        bring_to(w, "MIRRORING");
+        w.publish(200);
+        REQUIRE(w.until([&] { return w.status()["lag"]["messages"] == 0; }));
+        auto const last = w.bus.find(mirror_world::name)->last;
+        REQUIRE(last >= 200);
+        must(w.run("diff"));
+        auto const follow = [&] { return w.run("diff", {{"follow", true}})->data; };
+        REQUIRE(w.until([&] { return follow()["done"] > last - 50; }));
+        if (over_a_crash)
+            w.crash();
+        w.bus.rewind(mirror_world::name, last - 100);
+        w.publish_native(120);
+        if (over_a_crash)
+            w.boot();
+        REQUIRE(w.until([&] { return w.status()["counters"]["generation"] == 1; }));
+        REQUIRE(w.until([&] { return follow()["running"] == false; }));
+        CHECK(follow()["clean"] == true);
+        CHECK(follow()["done"] == last - 100);
+    }
+}
+
+TEST_CASE("a diff that failed is told as such, also after a restart, and the result before it is not taken for its own")
+{
+    mirror_world w{14};
+    bring_to(w, "MIRRORING");
+    must(w.run("diff"));
+    REQUIRE(w.until([&] { return w.run("diff", {{"follow", true}})->data["running"] == false; }));
+    CHECK(w.run("diff", {{"follow", true}})->data["clean"] == true);
+    w.bus.freeze(true);
+    must(w.run("diff"));
+    w.bus.freeze(false);
+    w.bus.remove("CHAT");
+    REQUIRE(w.until([&] { return w.run("diff", {{"follow", true}})->data["running"] == false; }));
+    for (bool const restarted : {false, true}) {
+        INFO(restarted);
+        if (restarted) {
+            w.settle();
+            w.advance(5'000);
+            w.settle();
+            w.crash();
+            w.boot();
+        }
+        auto const told = w.run("diff", {{"follow", true}});
+        must(told);
+        INFO(told->data.dump());
+        CHECK(told->data["error"].get<std::string>().find("CHAT") != std::string::npos);
+        CHECK(told->data["clean"] == false);
+        CHECK(told->data["running"] == false);
+        auto const shown = w.status()["diff"];
+        CHECK(shown["clean"] == true);  // of the one before
+        CHECK(shown["later_error"] == told->data["error"]);
+    }
+}
+
+TEST_CASE("new limits reach a mirror that runs, and its diff")
+{
+    mirror_world w{15};
+    w.server.body_bytes = 100;
+    bring_to(w, "MIRRORING");
+    auto const native = [&] {
+        bus_message m;
+        m.subject = "chat.room";
+        m.body = std::string(200, 'x');
+        w.bus.publish(std::move(m));
+        REQUIRE(w.until([&] { return caught_up(w); }));
+    };
+    auto const rows = w.log().size();
+    native();
+    CHECK(w.log().size() == rows);
+    CHECK(w.status()["counters"]["parked"] == 1);
+    w.server.body_bytes = 1000;
+    w.alive->mirror->limits_changed();
+    native();
+    CHECK(w.log().size() == rows + 1);
+    CHECK(w.status()["counters"]["parked"] == 1);
+}
+
+TEST_CASE("a diff knows the configured limits: what was set aside for them is no difference, what is larger than usual is compared")
+{
+    for (bool const small : {false, true}) {
+        INFO(small);
+        mirror_world w{16};
+        w.server.body_bytes = small ? 100 : 4 * limits{}.body_bytes;
+        bring_to(w, "MIRRORING");
+        bus_message m;
+        m.subject = "chat.room";
+        m.body = std::string(small ? 200 : 2 * limits{}.body_bytes, 'x');
+        w.bus.publish(std::move(m));
+        REQUIRE(w.until([&] { return caught_up(w); }));
+        must(w.run("diff"));
+        REQUIRE(w.until([&] { return w.run("diff", {{"follow", true}})->data["running"] == false; }));
+        auto const told = w.run("diff", {{"follow", true}})->data;
+        INFO(told.dump());
+        CHECK(told["clean"] == true);
+    }
 }

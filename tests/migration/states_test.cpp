@@ -94,7 +94,9 @@ TEST_CASE("a journal is read back as it was written")
     j.created_ns = 1'700'000'000'123'456'789;
     j.marked = "abc";
     j.diff = {{"clean", true}};
+    j.diff_tail = {{"clean", false}, {"tail", 100}};
     j.diff_resume = {{"at", 5}};
+    j.behind = 170'000;
     j.add({1, "MIRRORING", "started", "", "olga"});
     auto const read = read_journal(write_journal(j));
     REQUIRE(read.has_value());
@@ -119,9 +121,9 @@ TEST_CASE("what is no journal is refused")
 
 TEST_CASE("whose a stream is stands in its description")
 {
-    owner_mark const self{home_of(std::string(32, 's')), "i2", "CHAT"};
+    owner_mark const self{home_of(std::string(32, 's')), "i2", "CHAT", 7};
     auto const by = [&](char const* home, char const* incarnation, char const* stream) {
-        return describe_owner({home ? home : self.home, incarnation, stream});
+        return describe_owner({home ? home : self.home, incarnation, stream, 0});
     };
     struct row {
         std::string description;
@@ -132,7 +134,10 @@ TEST_CASE("whose a stream is stands in its description")
                           row{"", "", ownership::unmarked}, row{"made by hand", "i2", ownership::unmarked}, row{"kedge", "", ownership::unmarked},
                           row{"kedge a b", "", ownership::unmarked}, row{by(nullptr, "i1", "CHAT"), "i1", ownership::renewed},
                           row{by(nullptr, "i1", "CHAT"), "", ownership::renewed}, row{by(nullptr, "i3", "CHAT"), "i2", ownership::taken},
-                          row{by("0000000000000000", "i2", "CHAT"), "i2", ownership::foreign}, row{by(nullptr, "i2", "OTHER"), "", ownership::foreign}}) {
+                          row{by("0000000000000000", "i2", "CHAT"), "i2", ownership::foreign}, row{by(nullptr, "i2", "OTHER"), "", ownership::foreign},
+                          row{by(nullptr, "i2", "CHAT/7"), "i2", ownership::ours}, row{by(nullptr, "i1", "CHAT/7"), "i1", ownership::renewed},
+                          row{by(nullptr, "i2", "CHAT/8"), "i2", ownership::former}, row{by(nullptr, "i3", "CHAT/8"), "i2", ownership::former},
+                          row{by(nullptr, "i2", "CHAT/x"), "i2", ownership::unmarked}, row{by("0000000000000000", "i2", "CHAT/8"), "", ownership::foreign}}) {
         INFO(r.description << " marked " << r.marked);
         CHECK((judge_owner(r.description, self, r.marked) == r.expected));
     }

@@ -89,70 +89,66 @@ TEST_CASE("a log of numbers has a bound: beyond it what is early is forgotten, a
 
 TEST_CASE("a number that is stored before the one ahead of it: known again after a restart, and closed when that one comes")
 {
-    on_both_stores([](store_fixture& f) {
-        auto const stream = add_stream(f);
-        f.run({mirror(stream), store_request::put_node{"alice/laptop", 5}});
-        imported(f, import(stream, {numbered(1, 1, 0), numbered(2, 3, 2), numbered(3, 4, 3)}));
-        f.reopen();
-        CHECK(numbers(f).n == 1);
-        CHECK(numbers(f).seq == 1);
-        CHECK(early(numbers(f)) == "3<2 4<3");
-        CHECK(numbers(f).find_early(3)->digest == 103);
-        CHECK(numbers(f).find_early(4)->seq == 3);
-        CHECK(found_wrong(f) == "");
+    struct {
+        char const* how;
+        std::uint64_t n;  ///< in the end
+    } const ends[] = {{"by JetStream", 4}, {"by the log", 4}, {"given up", 4}, {"passed over", 9}};
+    for (auto const& end : ends)
+        on_both_stores([&](store_fixture& f) {
+            std::string const how = end.how;
+            INFO(how);
+            auto const stream = add_stream(f);
+            f.run({mirror(stream), store_request::put_node{"alice/laptop", 5}});
+            imported(f, import(stream, {numbered(1, 1, 0), numbered(2, 3, 2), numbered(3, 4, 3)}));
+            f.reopen();
+            CHECK(numbers(f).n == 1);
+            CHECK(numbers(f).seq == 1);
+            CHECK(early(numbers(f)) == "3<2 4<3");
+            CHECK(numbers(f).find_early(3)->digest == 103);
+            CHECK(numbers(f).find_early(4)->seq == 3);
+            CHECK(found_wrong(f) == "");
 
-        SECTION("by JetStream")
-        {
-            imported(f, import(stream, {numbered(4, 2, 1)}));
-            CHECK(numbers(f).n == 4);
-            CHECK(numbers(f).seq == 3);
-        }
-        SECTION("by the log")
-        {
-            auto append = append_n(stream, 2);
+            auto append = append_n(stream, how == "by the log" ? 2 : 9);
             append.previous_n = 1;
-            f.run({append});
-            CHECK(numbers(f).n == 4);
-        }
-        SECTION("by its node, which gives it up")
-        {
-            f.run({store_request::put_number{"alice/laptop", stream, {2, 1, 0, 0}}});
-            CHECK(numbers(f).n == 4);
-        }
-        SECTION("by its node, which goes on behind")
-        {
-            auto append = append_n(stream, 9);
-            append.previous_n = 1;
-            f.run({append});
-            CHECK(numbers(f).n == 9);
-        }
-        CHECK(numbers(f).early.empty());
-        f.reopen();
-        CHECK(numbers(f).early.empty());
-        auto append = append_n(stream, 20);
-        append.previous_n = numbers(f).n;
-        f.run({append});
-        f.reopen();
-        CHECK(numbers(f).n == 20);
-        CHECK(found_wrong(f) == "");
-    });
+            if (how == "by JetStream")
+                imported(f, import(stream, {numbered(4, 2, 1)}));
+            else if (how == "given up")
+                f.run({store_request::put_number{"alice/laptop", stream, {2, 1, 0, 0}}});
+            else
+                f.run({append});
+            CHECK(numbers(f).n == end.n);
+            CHECK(numbers(f).early.empty());
+            f.reopen();
+            CHECK(numbers(f).n == end.n);
+            CHECK(numbers(f).early.empty());
+            auto later = append_n(stream, 20);
+            later.previous_n = end.n;
+            f.run({later});
+            f.reopen();
+            CHECK(numbers(f).n == 20);
+            CHECK(found_wrong(f) == "");
+        });
 }
 
 TEST_CASE("early numbers go with their node, and with their stream")
 {
-    on_both_stores([](store_fixture& f) {
-        auto const stream = add_stream(f);
-        f.run({mirror(stream), store_request::put_node{"alice/laptop", 5}});
-        imported(f, import(stream, {numbered(1, 2, 1)}));
-        REQUIRE(early(numbers(f)) == "2<1");
-        SECTION("node") { f.run({store_request::remove_node{next_token(), "alice/laptop"}}); }
-        SECTION("stream") { f.run({store_request::remove_stream{next_token(), stream}}); }
-        f.reopen();
-        CHECK(early(numbers(f)) == "");
-        INFO("and a word about a stream that is gone changes nothing");
-        f.run({store_request::put_number{"alice/laptop", stream_id{77}, {2, 1, 0, 0}}});
-        f.reopen();
-        CHECK(early(numbers(f)) == "");
-        CHECK(found_wrong(f) == "");
-    });
+    for (bool const node : {true, false})
+        on_both_stores([&](store_fixture& f) {
+            INFO((node ? "node" : "stream"));
+            auto const stream = add_stream(f);
+            f.run({mirror(stream), store_request::put_node{"alice/laptop", 5}});
+            imported(f, import(stream, {numbered(1, 2, 1)}));
+            REQUIRE(early(numbers(f)) == "2<1");
+            if (node)
+                f.run({store_request::remove_node{next_token(), "alice/laptop"}});
+            else
+                f.run({store_request::remove_stream{next_token(), stream}});
+            f.reopen();
+            CHECK(early(numbers(f)) == "");
+            INFO("and a word about a stream that is gone changes nothing");
+            f.run({store_request::put_number{"alice/laptop", stream_id{77}, {2, 1, 0, 0}}});
+            f.reopen();
+            CHECK(early(numbers(f)) == "");
+            CHECK(found_wrong(f) == "");
+        });
 }
