@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::uint64_t rewrite_after_ms = 200;
 constexpr std::uint64_t tick_ms = 1'000;
+constexpr std::uint64_t hold_look_ms = 5;
 
 }  // namespace
 
@@ -173,8 +174,10 @@ void mirror::settle(instant now, effects& out)
         replica_->patient(patient());
     look_at_diff(now, out);
     // A labelled point ends a step: what comes after it is the next one.
-    if (job_ && out.reached.empty())
+    if (job_ && out.reached.empty()) {
+        job_->looked_ms = now.steady_ms;
         advance(now, out);
+    }
 }
 
 void mirror::break_down(std::string reason, std::string why, instant now, effects& out)
@@ -403,8 +406,11 @@ std::uint64_t mirror::due_ms() const
         due = std::min(due, replica_->due_ms().value_or(due));
     if (diff_)
         due = std::min(due, diff_->due_ms().value_or(due));
-    if (job_ && job_->held_ms != 0)
+    if (job_ && job_->held_ms != 0) {
         due = std::min(due, job_->held_ms + job_->hold_ms);
+        if (job_->at == stage::draining || job_->at == stage::importing)
+            due = std::min(due, job_->looked_ms + hold_look_ms);  // on an idle stream no event comes
+    }
     return due;
 }
 

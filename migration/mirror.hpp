@@ -137,6 +137,7 @@ private:
         std::uint64_t hold_ms = 0;     ///< its bound
         std::uint64_t drained_ms = 0;  ///< steady: nothing was under way any more
         std::uint64_t fenced_ms = 0;   ///< steady: everything up to the fence was on both sides
+        std::uint64_t looked_ms = 0;   ///< steady: at what the stage waits for
         message_seq fence_row = 0;
         jet_place fence_place = 0;
         std::uint64_t held_messages = 0;

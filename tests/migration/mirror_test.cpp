@@ -38,6 +38,29 @@ TEST_CASE("a stream goes there and back and there for good, with publishers on b
     CHECK(w.accepted.size() == 68);
 }
 
+TEST_CASE("while a stream is held somebody looks every few milliseconds, also if nothing happens")
+{
+    mirror_world w;
+    bring_to(w, "MIRRORING");
+    std::size_t looks = 0;
+    for (auto const* const verb : {"switch", "reverse"}) {
+        auto const end = verb == std::string{"switch"} ? "NATS" : "MIRRORING";
+        (void)w.ask(verb);
+        for (int i = 0; i < 10'000 && w.state() != end; ++i) {
+            if (w.step())
+                continue;
+            if (w.state() == "SWITCHING" || w.state() == "REVERSING") {
+                ++looks;
+                CHECK(w.alive->mirror->due_ms() <= w.now().steady_ms + 5);
+            }
+            w.advance(1);
+        }
+        CHECK(w.state() == end);
+        w.settle();
+    }
+    CHECK(looks > 0);
+}
+
 TEST_CASE("publishes during a switch wait for it and keep their order")
 {
     mirror_world w;

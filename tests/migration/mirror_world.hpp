@@ -51,6 +51,7 @@ public:
 
     /// One thing that can happen now. False: there is none.
     bool step();
+    instant now() const { return {bus.now_ms() - 1'000'000, bus.now_ms()}; }
 
     // -- the operator
     token ask(std::string const& verb, nlohmann::json args = nlohmann::json::object());
@@ -111,7 +112,6 @@ private:
     void core_hears(store_event::any const&);
     void send(std::string const& body, std::string const& who, bool native_clock = false);
 
-    instant now() const { return {bus.now_ms() - 1'000'000, bus.now_ms()}; }
 
     effects todo_;
     std::vector<store_request::any> to_store_;
