@@ -420,13 +420,16 @@ class Log(Case):
         log = self.path("kedged.log")
         config = self.write("c.toml", f'[log]\nfile = "{log}"\n')
         server = self.start("--config", config)
+        deadline = time.monotonic() + TIMEOUT
+        while "kedged ready on" not in read(log):  # it follows what stdout says
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.02)
         os.rename(log, log + ".1")
         server.signal(signal.SIGHUP)
         deadline = time.monotonic() + TIMEOUT
         while not (os.path.exists(log) and "configuration reloaded" in read(log)):
             self.assertLess(time.monotonic(), deadline)
             time.sleep(0.02)
-        self.assertIn("kedged ready on", read(log + ".1"))
         self.assertEqual(os.stat(log).st_mode & 0o777, 0o600)
         server.signal(signal.SIGTERM)
         self.assertEqual(server.wait(), 0)

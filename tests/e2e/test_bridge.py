@@ -304,13 +304,14 @@ class Requests(Bridged):
     def test_a_rule_taken_back(self):
         """A rule that takes the bridge's right away, and its end: it hears again by itself."""
         native, alice = self.native(self.nats), self.link("alice")
-        heard = native.subscribe("live.talk")
+        self.open_bridge("mark.>", probe="mark.probe")
+        heard, mark = native.subscribe("live.talk"), native.subscribe("mark.here")
         native.flush()
 
         def crosses():
             alice.send("pub", b"hello", subject="live.talk")
-            alice.ping()
-            native.flush()
+            alice.send("pub", b"", subject="mark.here")
+            mark.next()  # it comes behind the other, if that comes
             return bool(heard.rest())
 
         self.assertTrue(crosses())
