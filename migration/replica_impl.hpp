@@ -7,6 +7,8 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
+#include <unordered_map>
 #include <unordered_set>
 #include <utility>
 #include <vector>
@@ -85,6 +87,28 @@ struct recent_reads {
     static constexpr std::uint64_t kept_ms = 60'000;  ///< the core hears of it at once, even if it is busy
 };
 
+/// Publishes whose outcome nobody knew when they ended. Their nodes send them again; if JetStream was given up meanwhile
+/// (`reverse --abandon`) the log orders them, and what JetStream then proves to have taken all the same is a copy of that row.
+struct unknown_ends {
+    std::unordered_map<std::uint64_t, message_seq> rows;  ///< of sender and id or number: the row, 0 = it did not come again
+    std::deque<std::uint64_t> order;                      ///< of the keys, oldest first
+
+    static constexpr std::size_t keys_max = 100'000;
+    void add(std::uint64_t key)
+    {
+        if (!rows.try_emplace(key, 0).second)
+            return;
+        order.push_back(key);
+        if (order.size() > keys_max) {
+            rows.erase(order.front());
+            order.pop_front();
+        }
+    }
+};
+
+/// Of a node's publish: by sender and id, or number.
+std::uint64_t key_of(std::string_view sender, std::string_view id, std::uint64_t n);
+
 /// Publishes that JetStream orders.
 struct publish_state {
     struct entry {
@@ -108,6 +132,7 @@ struct publish_state {
     std::deque<entry> queue;
     std::size_t queue_bytes = 0;
     recent_reads recent;
+    unknown_ends unknown;
     std::size_t open = 0;            ///< in `sent`, not settled
     std::size_t wire = 0;            ///< of these, on the wire
     std::size_t wire_bytes = 0;

@@ -209,8 +209,19 @@ void replica::impl::add_own(bus_message const& m, sighting const& seen, import_s
     it.time_ms = stored_time(seen.time_ms, now);
     tries.rounds = 0;
     shown.refused_why.clear();
-    if (!origin)
+    if (!origin) {
+        auto const again = it.named ? own.unknown.rows.find(key_of(it.sender->view(), it.message->id(), it.n)) : own.unknown.rows.end();
+        if (again != own.unknown.rows.end() && again->second != 0) {
+            auto const row = again->second;
+            it.message.reset();
+            auto const sent = std::ranges::lower_bound(pump.sent, row, {}, &pump_state::sent_row::seq);
+            if (sent != pump.sent.end() && sent->seq == row)
+                return;  // its copy is on its way
+            it.copy_of = row;
+            take(row);
+        }
         return;
+    }
     it.message = origin->message;
     it.sender = origin->sender;
     it.named = origin->named;

@@ -21,13 +21,13 @@ bool is_same_publish(publish_entry const& e, std::string_view sender, std::strin
     return e.what.named && e.what.n == n && e.what.sender->view() == sender && (n != 0 || e.what.message->id() == id);
 }
 
+}  // namespace
+
 std::uint64_t key_of(std::string_view sender, std::string_view id, std::uint64_t n)
 {
     auto const hash = XXH3_64bits_withSeed(sender.data(), sender.size(), n);
     return XXH3_64bits_withSeed(id.data(), id.size(), hash);
 }
-
-}  // namespace
 
 /// Numbers begin anew under each authority epoch. What was open, which is nothing at a switch, is sent again under the new one.
 void replica::impl::new_lane()
@@ -273,7 +273,10 @@ void replica::impl::lose_all(failure const& why, instant now, effects& out)
 {
     for (auto& e : own.sent)
         if (!e.settled) {
-            own.given_up += e.maybe && outcome_unknown(why.code);
+            bool const unknown = e.maybe && outcome_unknown(why.code);
+            own.given_up += unknown;
+            if (unknown && e.what.named && (e.what.n != 0 || !e.what.message->id().empty()))
+                own.unknown.add(key_of(e.what.sender->view(), e.what.message->id(), e.what.n));
             lose(e.what, why, out);
             settle(e);
         }

@@ -121,6 +121,9 @@ void replica::impl::committed(std::vector<store_event::rows_arrived::arrival> co
                 continue;
             }
         }
+        if (!own.unknown.rows.empty() && arrival.named)
+            if (auto const again = own.unknown.rows.find(key_of(r.sender->view(), r.message->id(), arrival.n)); again != own.unknown.rows.end())
+                again->second = r.seq;
         ++stored.waiting_rows;
         stored.waiting_bytes += bytes_of(r);
         if (shown.waiting_since_ms == 0)

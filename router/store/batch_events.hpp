@@ -17,7 +17,6 @@ class batch_events {
 public:
     explicit batch_events(std::vector<store_event::any>& out) : out_{out} {}
 
-    void arrived(stream_id stream, row stored, token origin) { arrived(stream, {std::move(stored), origin}); }
     void arrived(stream_id stream, store_event::rows_arrived::arrival arrival)
     {
         auto const [at, fresh] = open_.try_emplace(stream, out_.size());

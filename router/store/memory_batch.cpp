@@ -35,7 +35,7 @@ void memory_store::batch_run::operator()(store_request::append const& request)
             copy->state.floor = stored.seq - 1;
         copy->state.waiting_bytes += bytes;
     }
-    events_.arrived(request.stream, std::move(stored), request.request);
+    events_.arrived(request.stream, {std::move(stored), request.request, request.named, request.n, request.previous_n, request.digest});
 }
 
 row memory_store::batch_run::add(stream& to, store_request::append const& request)

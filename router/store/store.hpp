@@ -306,8 +306,7 @@ using any = std::variant<append, save_cursor, read, read_seqs, create_stream, ed
 namespace store_event {
 
 /// The one event that makes deliveries and `ok`: rows that are committed and synced. `origin` = the append's token, or
-/// `none` for a row that was not born from an append of this process; then, if the sender is a `user/node` (`named`), `digest` and `n`
-/// as in `import_messages`.
+/// `none` for a row that was not born from an append of this process. The rest as in the append, or as in `import_messages`.
 struct rows_arrived {
     struct arrival {
         row stored;

@@ -72,7 +72,6 @@ class Abandoned(Lost):
         self.go_on(31)
         self.assertEqual(self.status()["authority_epoch"], 4)
 
-    @unittest.skip("open: when the server takes them after all, the importer stores them beside those that were sent again")
     def test_one_that_was_given_up_and_is_there_after_all(self):
         """A publish reached JetStream, its answer did not come, its client sent it again to SQLite: it is in both once."""
         self.bring_to("NATS")

@@ -44,6 +44,24 @@ TEST_CASE("replica: publishes that JetStream orders wait for it, and end togethe
         CHECK(s.stored.contains(next));
         CHECK(s.bodies() == lines{"1", "2", "3"});
     }
+    SECTION("given up for the log, which has it again: what was stored all the same is that row")
+    {
+        s.set_authority(authority::sqlite, 3);
+        effects out;
+        s.replica->abandon("given up", s.now(), out);
+        s.apply(std::move(out));
+        s.put();
+        s.settle();
+        auto const again = s.append("a/x", "chat.a", "2", {"i2"});
+        auto const next = s.append("a/x", "chat.a", "3", {"i3"});
+        s.settle();
+        CHECK(s.stored.contains(again));
+        CHECK(s.stored.contains(next));
+        s.backend->reachable(true);
+        s.settle(1000);
+        CHECK(s.log() == lines{"a/x 1", "a/x 2", "a/x 3"});
+        CHECK(s.bodies() == lines{"1", "2", "3"});
+    }
     SECTION("another publish with its id is told so")
     {
         auto const other = s.append("a/x", "chat.a", "other", {"i2"});

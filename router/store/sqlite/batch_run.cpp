@@ -50,7 +50,7 @@ void batch_run::operator()(store_request::append const& request)
         to->mirror->arrived(stored.seq, bytes);
     if (request.named)
         remember(request.sender, request.stream, *request.message, {request.n, request.previous_n, stored.seq, request.digest}, request.time_ms);
-    events_.arrived(request.stream, std::move(stored), request.request);
+    events_.arrived(request.stream, {std::move(stored), request.request, request.named, request.n, request.previous_n, request.digest});
 }
 
 void batch_run::remember(bytes_ptr const& sender, stream_id stream, message const& m, chained_number const& number, std::uint64_t time_ms)
