@@ -46,7 +46,7 @@ mirror::mirror(mirror_context const& context, stream_state stream, message_seq l
 
 mirror::~mirror() = default;
 
-std::string mirror::jet_name() const { return journal_.jet.empty() ? context_.bounds.stream_prefix + name() : journal_.jet; }
+std::string mirror::jet_name() const { return journal_.jet.empty() ? jet_name_of(context_.bounds, name()) : journal_.jet; }
 
 replica_identity mirror::identity() const
 {

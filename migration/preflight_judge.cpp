@@ -207,7 +207,7 @@ void preflight::look_at_existing(jet_info const& info)
     using enum check::verdict;
     auto const& name = info.config.name;
     auto const refuse = [&](std::string text, std::string remedy) { add("copy stream", bad, std::move(text), std::move(remedy)); };
-    std::string const another = "delete it, or set another [nats] stream_prefix";
+    std::string const another = "delete it, or give this one another name with [nats] stream_names";
     auto const whose = judge_owner(info.config.description, matter_.self, matter_.marked);
     if (whose == ownership::foreign || whose == ownership::taken || (whose == ownership::former && purpose_ == purpose::change))
         return refuse(name + " belongs to " + name_owner(info.config.description), "find out which kedged uses it; " + another);

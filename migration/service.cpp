@@ -524,7 +524,7 @@ struct service::impl {
         matter.stream = known.state;
         matter.unacked = known.unacked;
         matter.from = wanted.from.empty() ? "now" : wanted.from;
-        matter.jet = bounds.stream_prefix + known.state.config.name;
+        matter.jet = jet_name_of(bounds, known.state.config.name);
         matter.self = {home_of(stored.secret), stored.incarnation, known.state.config.name, static_cast<std::uint64_t>(known.state.id)};
         if (m)
             matter.state = to_string(m->phase()), matter.marked = m->marked(), matter.created_ns = m->created_ns();

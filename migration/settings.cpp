@@ -1,5 +1,6 @@
 #include "migration/settings.hpp"
 
+#include <algorithm>
 #include <array>
 
 namespace kedge::migration {
@@ -53,6 +54,28 @@ constexpr std::array texts{
 };
 
 }  // namespace
+
+std::string jet_name_of(settings const& set, std::string_view stream)
+{
+    for (std::string_view const pair : set.stream_names)
+        if (auto const sign = pair.find('='); pair.substr(0, sign) == stream)
+            return std::string{pair.substr(sign + 1)};
+    return set.stream_prefix + std::string{stream};
+}
+
+bool valid_stream_name_pair(std::string_view pair) noexcept
+{
+    auto const sign = pair.find('=');
+    if (sign == std::string_view::npos)
+        return false;
+    auto const is_name = [](std::string_view name) {
+        constexpr std::string_view others = "-_";
+        return !name.empty() && name.size() <= 64 && std::all_of(name.begin(), name.end(), [&](char c) {
+            return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || others.find(c) != others.npos;
+        });
+    };
+    return is_name(pair.substr(0, sign)) && is_name(pair.substr(sign + 1));
+}
 
 std::span<settings_number const> settings_numbers() noexcept
 {

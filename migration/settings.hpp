@@ -25,7 +25,8 @@ struct settings {
     std::string password_file;
     std::string token_file;
     // Streams
-    std::string stream_prefix;         ///< JetStream's name of stream CHAT is PREFIX + CHAT
+    std::vector<std::string> stream_names;  ///< "CHAT=TALK": JetStream's name of stream CHAT is TALK
+    std::string stream_prefix;         ///< that of any other is PREFIX + its name
     std::string domain;                ///< of JetStream; empty = the account's own
     std::uint64_t replicas = 1;
     std::uint64_t slack_percent = 10;  ///< JetStream keeps so much more than the stream's limits here
@@ -52,6 +53,11 @@ struct settings {
 
     friend bool operator==(settings const&, settings const&) = default;
 };
+
+/// JetStream's name of a stream that is copied for the first time; later its journal knows it.
+std::string jet_name_of(settings const&, std::string_view stream);
+/// "STREAM=NAME", as in `settings::stream_names`.
+bool valid_stream_name_pair(std::string_view) noexcept;
 
 /// A number of `settings`, for the configuration and its text.
 struct settings_number {

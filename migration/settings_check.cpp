@@ -73,6 +73,12 @@ std::vector<std::string> check_settings(settings const& set)
     if (logins > 1) wrong.push_back("nats: only one of credentials_file, nkey_file, user and token_file can be used");
     if (!fits_in_name(set.stream_prefix) || set.stream_prefix.size() > 64)
         wrong.push_back("nats.stream_prefix may have letters, digits, '-' and '_', 64 at most");
+    for (auto one = set.stream_names.begin(); one != set.stream_names.end(); ++one)
+        for (auto other = set.stream_names.begin(); other != one; ++other) {
+            std::string_view const a{*one}, b{*other};
+            if (a.substr(0, a.find('=')) == b.substr(0, b.find('=')) || a.substr(a.find('=') + 1) == b.substr(b.find('=') + 1))
+                wrong.push_back("nats.stream_names: \"" + *other + "\" and \"" + *one + "\" have a name in common");
+        }
     if (!fits_in_name(set.domain) || set.domain.size() > 64) wrong.push_back("nats.domain may have letters, digits, '-' and '_', 64 at most");
     if (set.import_messages > set.read_messages) wrong.push_back("nats.import_messages is above nats.read_messages");
     if (set.import_bytes > set.read_bytes) wrong.push_back("nats.import_bytes is above nats.read_bytes");

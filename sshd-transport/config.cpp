@@ -201,6 +201,12 @@ std::vector<config_key> make_keys()
                         return take_list(value, R"(a list of "nats://HOST:PORT" or "tls://HOST:PORT")", valid, config.nats.servers);
                     },
                     [](server_config const& config) { return in_quotes(config.nats.servers); }});
+    keys.push_back({"nats", "stream_names", R"(a list of "STREAM=NAME": what JetStream calls the copy of a stream, if not stream_prefix and its name)", false,
+                    [](toml::value const& value, server_config& config) {
+                        auto const valid = [](std::string const& text) { return migration::valid_stream_name_pair(text); };
+                        return take_list(value, R"(a list of "STREAM=NAME")", valid, config.nats.stream_names);
+                    },
+                    [](server_config const& config) { return in_quotes(config.nats.stream_names); }});
     for (auto const& field : migration::settings_texts())
         keys.push_back({"nats", std::string(field.name), std::string(field.text), false,
                         [member = field.member](toml::value const& value, server_config& config) -> std::string {

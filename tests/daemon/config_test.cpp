@@ -63,6 +63,7 @@ key_file = "/etc/kedge/own.key"
 expected_name = "nats.example.org"
 nkey_file = "/etc/kedge/seed"
 stream_prefix = "K_"
+stream_names = ["CHAT=TALK", "A=B"]
 domain = "hub"
 replicas = 3
 hold_ms = 2000
@@ -89,6 +90,7 @@ body_bytes = 2048
     want.nats.expected_name = "nats.example.org";
     want.nats.nkey_file = "/etc/kedge/seed";
     want.nats.stream_prefix = "K_";
+    want.nats.stream_names = {"CHAT=TALK", "A=B"};
     want.nats.domain = "hub";
     want.nats.replicas = 3;
     want.nats.hold_ms = 2000;
@@ -247,6 +249,8 @@ TEST_CASE("settings of NATS that contradict each other are refused")
              {"credentials_file = \"/a\"\nuser = \"b\"\npassword_file = \"/c\"", "only one"},
              {"ca_file = \"ca.pem\"", "absolute"},
              {"stream_prefix = \"a.b\"", "stream_prefix"},
+             {"stream_names = [\"A=B\", \"A=C\"]", "in common"},
+             {"stream_names = [\"A=B\", \"C=B\"]", "in common"},
              {"domain = \"a b\"", "domain"},
              {"name = \"a\\nb\"", "control character"},
              {"import_messages = 9000", "read_messages"},

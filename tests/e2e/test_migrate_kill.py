@@ -178,13 +178,20 @@ class Traffic(AtPoint):
                 except (LinkClosed, *LINE_CUT, AssertionError, TimeoutError, Refused):
                     pass
                 self.await_end(label)
-                self.publish(self.link("alice", "desk"), 100, first=first)
+                self.publish_again(self.link("alice", "desk"), 100, first)
                 self.level()
                 self.assert_same_sides()
                 bodies = [row.body.decode() for row in self.rows()]
                 self.assertEqual([b for b in bodies if b.startswith("ssh") and first <= int(b.split()[1]) < 100_000],
                                  [f"ssh {n}" for n in range(first, first + 100)])
                 self.assertEqual(len(bodies), len(set(bodies)))
+
+    def publish_again(self, link, count, first):
+        """With the same ids, until each is answered ok: what was just read back may be `unavailable` once more."""
+        def all_ok():
+            link.ping()
+            return all(answer.op == "ok" for answer in self.publish(link, count, first=first))
+        eventually(all_ok, "all is stored")
 
     def rewound(self, label, state):
         """JetStream comes back older; kedged dies while it takes that into account."""

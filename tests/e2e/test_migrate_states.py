@@ -322,5 +322,23 @@ class Events(Migrating):
         self.server.add_stream("LIVE", "live.>")
 
 
+class Named(Migrating):
+    """A stream whose copy has a name of its own, given in the configuration."""
+
+    settings = f'stream_prefix = "K_"\nstream_names = ["{STREAM}=TALK"]'
+
+    def test_there_and_back(self):
+        self.server.add_stream("OTHER", "other.>")
+        self.migrate("start", "OTHER")
+        self.start()
+        self.publish(self.link("alice", "desk"), 3)
+        self.switch()
+        self.publish(self.link("alice", "desk"), 3, first=4)
+        self.reverse()
+        self.assertEqual(self.level()["jet"], "TALK")
+        self.assertEqual(self.status("OTHER")["jet"], "K_OTHER")
+        self.assertEqual([copy.body for _, copy in self.copies("TALK")], [b"ssh %d" % n for n in range(1, 7)])
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -99,7 +99,7 @@ TEST_CASE("round trip: other operations")
         o.consumer = *name();
         if (*rc::gen::arbitrary<bool>())
             o.filter = *subject() + ".>";
-        RC_PRE(!o.filter || valid_pattern(*o.filter));
+        RC_PRE((!o.filter || valid_pattern(*o.filter)));  // unless it is in brackets the macro evaluates both sides
         using kind = op::start_position::kind;
         o.start.at = *rc::gen::element(kind::new_only, kind::first, kind::seq, kind::time);
         if (o.start.at == kind::seq || o.start.at == kind::time)
