@@ -181,7 +181,7 @@ private:
     void owner_answered(backend_event::answered const&, instant, effects&);
     void owner_known(jet_info const&, instant, effects&);
 
-    // mirror_commands.cpp: pause, resume, complete, cancel, diff.
+    // mirror_commands.cpp: pause, resume, complete, cancel.
     void answer(admin_result, effects&);
     void refuse_job(std::string why, effects&, nlohmann::json data = nullptr);
     void go(stage, instant);
@@ -196,6 +196,8 @@ private:
     void cancel(instant, effects&);
     void cancelled(instant, effects&);
     void forget(instant, effects&);
+
+    // mirror_job.cpp: the stages of a command.
     void job_answered(backend_event::answered const&, instant, effects&);
     void job_stored(store_event::any const&, instant, effects&);
     void job_done(instant, effects&);                          // the store did what the stage asked for
