@@ -192,7 +192,14 @@ struct plain {
     bus_message what;
 };
 
-using any = std::variant<link_up, link_down, link_failed, acked, refused, messages, reader_ended, answered, plain>;
+/// The server does not allow what was sent or subscribed to: of plain messages there is no other answer.
+struct denied {
+    std::string subject;           ///< or pattern
+    bool publishing = false;       ///< false: it is the subscription
+    std::string why;               ///< the server's words
+};
+
+using any = std::variant<link_up, link_down, link_failed, acked, refused, messages, reader_ended, answered, plain, denied>;
 
 }  // namespace backend_event
 

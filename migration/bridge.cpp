@@ -172,7 +172,7 @@ nlohmann::json bridge::status() const
                         {"out", each.out},
                         {"in", each.in},
                         {"dropped", each.dropped},
-                        {"why", each.why}});
+                        {"why", each.barred.empty() ? each.why : each.barred}});
     return list;
 }
 
@@ -398,7 +398,12 @@ void bridge::failed(notice::error const& e, instant now)
 
 // --- From NATS to kedge ----------------------------------------------------------------------------------------------
 
-void bridge::link_up(backend_event::link_up const& up, instant, effects&) { up_ = up; }
+void bridge::link_up(backend_event::link_up const& up, instant, effects&)
+{
+    up_ = up;
+    for (auto& [id, each] : crossings_)
+        each.barred.clear();  // it is subscribed to again, and refused again
+}
 
 void bridge::link_down() { up_.reset(); }
 
@@ -409,6 +414,21 @@ void bridge::on_plain(backend_event::plain&& e, instant now, effects& fx)
     for (auto& [id, each] : crossings_)
         if (each.rule.comes_in() && each.heard == e.id)
             return in(each, id, std::move(e.what), now, fx);
+}
+
+void bridge::denied(backend_event::denied const& e)
+{
+    auto const why = "NATS does not allow it: " + e.why;
+    if (e.publishing) {
+        auto* const at = carrying_out(e.subject);
+        if (!at)
+            return;  // a reply, or of a bridge that has just been removed
+        at->out -= std::min<std::uint64_t>(at->out, 1);
+        return drop(*at, why);
+    }
+    for (auto& [id, each] : crossings_)
+        if ((each.rule.comes_in() && each.rule.pattern == e.subject) || (each.rule.goes_out() && e.subject == inbox_ + "*"))
+            each.barred = why;
 }
 
 message_ptr bridge::take(bus_message const& m, std::string_view subject, std::string_view id, std::string_view reply_to, std::string& why) const

@@ -39,6 +39,7 @@ public:
     void link_up(backend_event::link_up const&, instant, effects&);
     void link_down();
     void on_plain(backend_event::plain&&, instant, effects&);
+    void denied(backend_event::denied const&);
     /// The answer to its own request. False: it is not the bridge's.
     bool on_store(store_event::any const&, instant, effects&);
     /// What the backend has not sent yet (`pubsub_backend::unsent_bytes`), as of now: before what follows is told.
@@ -71,6 +72,7 @@ private:
         std::uint64_t out = 0, in = 0, dropped = 0;
         std::string why;           ///< the last one was dropped, or it is deaf
         bool deaf = false;         ///< a rule does not let it hear kedge's side: asked for again and again
+        std::string barred;        ///< by NATS, which does not let it hear there: its words. Until the next link
     };
     struct change {
         token request{};           ///< of the store

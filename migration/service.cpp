@@ -88,6 +88,7 @@ std::uint64_t number_of(backend_event::any const& event)
         std::uint64_t operator()(backend_event::reader_ended const& e) const { return static_cast<std::uint64_t>(e.reader); }
         std::uint64_t operator()(backend_event::answered const& e) const { return static_cast<std::uint64_t>(e.request); }
         std::uint64_t operator()(backend_event::plain const&) const { return 0; }
+        std::uint64_t operator()(backend_event::denied const&) const { return 0; }
     };
     return std::visit(visitor{}, event);
 }
@@ -414,6 +415,8 @@ struct service::impl {
         }
         if (auto* const message = std::get_if<backend_event::plain>(&what))
             return plain.on_plain(std::move(*message), now, todo);
+        if (auto const* const no = std::get_if<backend_event::denied>(&what))
+            return plain.denied(*no);
         if (auto* const m = find(stream_id{number_source::owner_of(number_of(what))}))
             return m->on_backend(what, now, todo);
         for (auto& each : plans)

@@ -1,6 +1,8 @@
 #include "migration/nats/session.hpp"
 
 #include <charconv>
+#include <optional>
+#include <string_view>
 #include <utility>
 
 #include "migration/nats/js_api.hpp"
@@ -16,6 +18,18 @@ struct plain_holder {
     std::shared_ptr<outlet> out;
     plain_id id{};
 };
+
+/// `Permissions Violation for Publish to "SUBJECT"`, or `for Subscription to "PATTERN"`.
+std::optional<backend_event::denied> denied_in(std::string const& text)
+{
+    for (auto const& [words, publishing] : {std::pair{std::string_view{"Publish to \""}, true}, {std::string_view{"Subscription to \""}, false}}) {
+        auto const at = text.find(words);
+        if (at == text.npos) continue;
+        auto const from = at + words.size();
+        return backend_event::denied{text.substr(from, text.find('"', from) - from), publishing, text};
+    }
+    return std::nullopt;
+}
 
 template <typename Holder>
 void drop_holder(void* closure) noexcept
@@ -338,6 +352,8 @@ void session::refused(std::string const& text)
 {
     std::lock_guard const lock(outlet_->mutex);
     last_denied_ = text;
+    if (begun_ && !ended_)
+        if (auto event = denied_in(text)) outlet_->tell(std::move(*event));
     for (auto each = requests_.begin(); each != requests_.end();) {
         auto const here = each++;
         if (text.find('"' + here->second.subject + '"') == text.npos) continue;

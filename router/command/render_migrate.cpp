@@ -194,7 +194,11 @@ std::string render_bridges(nlohmann::json const& data, command_environment const
             auto const way = words_of(row, "one_way");
             row["way"] = way == "out" ? "to NATS" : way == "in" ? "from NATS" : "both ways";
         }
-    return render_table(rows, bridge_columns, e);
+    auto text = render_table(rows, bridge_columns, e);
+    for (auto const& row : rows)
+        if (auto const why = words_of(row, "why"); !why.empty())
+            text += words_of(row, "pattern") + ": " + why + '\n';
+    return text;
 }
 
 std::string render_events(nlohmann::json const& data, command_environment const& e)

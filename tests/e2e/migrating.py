@@ -3,9 +3,10 @@ commands, and both sides of the stream read as one client of each side sees them
 
 import collections
 import json
+import os
 import time
 
-from harness import Server, eventually
+from harness import Server, eventually, scratch
 from nats import Disconnected, NatsError
 from nats_server import NatsTest
 
@@ -32,6 +33,15 @@ class Migrating(NatsTest):
     settings = ""  # lines of [nats]
     config = ""  # lines of other tables
     users = USERS
+
+    @staticmethod
+    def file(name, text):
+        """A file that only its owner may read, as those of passwords are."""
+        path = scratch(name)
+        with open(path, "w", encoding="ascii") as file:
+            file.write(text)
+        os.chmod(path, 0o600)
+        return path
 
     def setUp(self):
         self.nats = self.nats_server(**self.nats_options)

@@ -333,6 +333,39 @@ class Requests(Bridged):
         self.assertEqual([n for n in op.arrived() if n.op == "msg"], [])
 
 
+class Rights(Bridged):
+    """NATS tells nobody but the connection that a plain message or subscription is not allowed."""
+
+    def test_what_nats_does_not_allow_is_said(self):
+        denied = 'permissions: { publish: { deny: ["mute.>"] }, subscribe: { deny: ["deaf.>"] } }'
+        users = f'[ {{user: "kedge", password: "secret", {denied}}}, {{user: "admin", password: "admin"}} ]'
+        self.nats = self.nats_server(config=f"authorization {{ users = {users} }}")
+        self.nats.credentials = {"user": "admin", "password": "admin"}
+        self.server = self.kedged(self.nats.url(), f'user = "kedge"\npassword_file = "{self.file("password", "secret")}"')
+        for pattern in ("deaf.>", "mute.>", "live.>"):
+            self.bridge("add", pattern)
+        for again in (False, True):
+            if again:
+                self.nats.restart()
+            self.await_crossing()
+            refused = eventually(lambda: self.bridges()["deaf.>"]["why"], "the subscription is refused")
+            self.assertIn('Subscription to "deaf.>"', refused)
+        bridges = self.bridges()
+        self.assertEqual((bridges["mute.>"]["why"], bridges["live.>"]["why"]), ("", ""))
+
+        before = bridges["mute.>"]
+        link = self.link("bob")
+        link.send("pub", b"x", subject="mute.a")
+        link.ping()
+        eventually(lambda: self.dropped("mute.>") == before["dropped"] + 1, "the drop is counted")
+        mute = self.bridges()["mute.>"]
+        self.assertIn('Publish to "mute.a"', mute["why"])
+        self.assertEqual(mute["out"], before["out"])
+        shown = self.server.kedge("bridge", "list")
+        self.assertIn(b'mute.>: NATS does not allow it: ', shown.stdout)
+        self.assertIn(b'deaf.>: NATS does not allow it: ', shown.stdout)
+
+
 class Limits(Bridged):
     nats_options = {"max_payload": 200_000}
     settings = "bridge_replies = 4\nbridge_reply_ms = 500\nbridges = 3\n"

@@ -21,13 +21,6 @@ class PlanBase(Migrating):
         self.await_link()
         self.server.add_stream(STREAM, TOKEN + ".>")
 
-    def file(self, name, text):
-        path = scratch(name)
-        with open(path, "w", encoding="ascii") as file:
-            file.write(text)
-        os.chmod(path, 0o600)
-        return path
-
     def plan(self, *words, stream=STREAM):
         status, plan, error = self.run_migrate("migrate", "plan", stream, *words)
         self.assertIsNotNone(plan, error)
