@@ -254,6 +254,7 @@ void mirror::link_up(instant now, effects& out)
 {
     checked_ = false;
     owner_asked_ = token::none;
+    end_rehearsal();
     if (std::exchange(down_noted_, false) && recorded_)
         note("link up", "connected to " + context_.link.up->url, {}, now, out);
     if (job_ && job_->checks)
@@ -266,6 +267,7 @@ void mirror::link_down(std::string const& why, instant now, effects& out)
 {
     checked_ = false;
     owner_asked_ = token::none;
+    end_rehearsal();
     if (replica_)
         replica_->link_down(why, now, out);
     if (diff_)
@@ -289,6 +291,8 @@ void mirror::on_backend(backend_event::any& event, instant now, effects& out)
     }
     if (job_ && job_->checks && job_->checks->on_backend(event, now, out))
         checked(now, out);
+    else if (rehearsal_.checks && rehearsal_.checks->on_backend(event, now, out))
+        rehearsed(now);
     else if (!replica_ || !replica_->on_backend(event, now, out))
         if (diff_)
             diff_->on_backend(event, now, out);
@@ -385,6 +389,7 @@ void mirror::tick(instant now, effects& out)
     }
     if (owner_due_ms_ <= now.steady_ms)
         ask_owner(now, out);
+    rehearse(now, out);
     sample(now, out);
     settle(now, out);
     if (unwritten() && writing_ == token::none && rewrite_ms_ <= now.steady_ms)
@@ -402,6 +407,8 @@ std::uint64_t mirror::due_ms() const
         due = std::min(due, rewrite_ms_);
     if (job_ && job_->checks)
         due = std::min(due, job_->checks->due_ms().value_or(due));
+    if (rehearsal_.checks)
+        due = std::min(due, rehearsal_.checks->due_ms().value_or(due));
     if (replica_)
         due = std::min(due, replica_->due_ms().value_or(due));
     if (diff_)

@@ -226,7 +226,13 @@ private:
     void start_made(jet_info const&, instant, effects&);
     void start_counted(mirror_state, instant, effects&);
 
+    // mirror_rehearsal.cpp: what a change would meet, tried again and again.
+    void rehearse(instant, effects&);
+    void rehearsed(instant);
+    void end_rehearsal() { rehearsal_ = {}; }
+
     // mirror_switch.cpp: switch and reverse.
+    std::unique_ptr<preflight> checks_of_change();
     bool forward() const noexcept { return job_->what.what == command::verb::switch_over; }
     std::string label(char const* point) const;
     void change(instant, effects&);
@@ -274,6 +280,12 @@ private:
     token owner_asked_ = token::none;
     std::uint64_t owner_due_ms_ = 0;   // steady
     std::optional<job> job_;
+    struct {
+        std::unique_ptr<preflight> checks;  // while it is under way
+        bool known = false;                 // one of this link has ended
+        std::string why_not;                // what it found
+        std::uint64_t due_ms = 0;           // steady
+    } rehearsal_;
     std::unique_ptr<diff_run> diff_;
     bool diff_for_job_ = false;        // the job goes on when it has ended
     bool diff_asked_ = false;          // by an operator

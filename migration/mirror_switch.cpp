@@ -31,19 +31,23 @@ void mirror::change(instant now, effects& out)
     if (auto const why = not_ready(now, true); !why.empty() && !job_->what.dry_run)
         return refuse_job(why.front(), out, {{"stream", name()}, {"state", to_string(phase())}, {"why_not", why}});
     job_->hold_ms = job_->what.hold_ms.value_or(context_.bounds.hold_ms);
+    job_->checks = checks_of_change();
+    go(stage::checking, now);
+    job_->checks->run(context_.link, now, out);
+    checked(now, out);
+}
+
+std::unique_ptr<preflight> mirror::checks_of_change()
+{
     preflight::matter matter;
     matter.stream = stream_;
-    matter.unacked = job_->known.unacked;
     matter.from = "now";
     matter.jet = jet_name();
     matter.self = self();
     matter.marked = journal_.marked;
     matter.created_ns = journal_.created_ns;
     matter.bridges = context_.bridges;
-    job_->checks = std::make_unique<preflight>(preflight::purpose::change, std::move(matter), context_.bounds, context_.server, numbers_);
-    go(stage::checking, now);
-    job_->checks->run(context_.link, now, out);
-    checked(now, out);
+    return std::make_unique<preflight>(preflight::purpose::change, std::move(matter), context_.bounds, context_.server, numbers_);
 }
 
 void mirror::change_checked(instant now, effects& out)

@@ -107,6 +107,9 @@ std::vector<std::string> mirror::not_ready(instant now, bool for_command) const
         why.push_back(count_of(facts.unread, "message") + " of " + jet_name() + " are not read yet");
     if (for_command)
         return why;
+    bool const may_change = linked() && !journal_.broken && !journal_.paused;
+    if (may_change && rehearsal_.known && !rehearsal_.why_not.empty())
+        why.push_back(rehearsal_.why_not);
     auto const& last = journal_.diff;
     if (diff_ && !diff_->finished())
         why.push_back("a diff is under way");
@@ -120,7 +123,9 @@ std::vector<std::string> mirror::not_ready(instant now, bool for_command) const
         why.push_back("the last diff found differences: 'kedge migrate diff " + name() + '\'');
     else if (auto const at = last.value("at_ms", std::uint64_t{0}); at + bounds.diff_age_ms < now.wall_ms)
         why.push_back("the last diff is " + time_text(now.wall_ms - at) + " old: 'kedge migrate diff " + name() + '\'');
-    // Last, because it passes by itself: the first is what `next` tells.
+    // Last, because these pass by themselves: the first is what `next` tells.
+    if (may_change && !rehearsal_.known)
+        why.push_back("whether NATS would take a change, and let it be reversed, is being looked at");
     if (auto const rate = published_rate_.a_second(), carried = copied_rate_.a_second();
         phase() == stream_phase::mirroring && journal_.behind != 0 && rate > carried)
         why.push_back(count_of(static_cast<std::uint64_t>(rate), "message") + " a second are published and "

@@ -116,6 +116,32 @@ TEST_CASE("a clean comparison of the newest messages is none of all, and one tha
     CHECK(says(w.status()["not_ready"], "the last 10 messages differ"));
 }
 
+TEST_CASE("a stream that could not be switched, or not be brought back, is not ready, and says why")
+{
+    for (auto const* const state : {"MIRRORING", "NATS"}) {
+        INFO(state);
+        mirror_world w{4};
+        bring_to(w, state);
+        compare(w);
+        REQUIRE(w.until([&] { return w.status()["ready"] == true; }));
+        auto const good = w.bus.find("CHAT")->config;
+        auto other = good;
+        other.subjects.push_back("elsewhere.>");
+        w.bus.update(other);
+        // At the next look, and again within seconds of its being mended.
+        REQUIRE(w.until([&] { return w.status()["ready"] == false; }, 600'000));
+        CHECK(says(w.status()["not_ready"], "CHAT has the subjects"));
+        CHECK(says(w.status()["not_ready"], "give it the same"));
+        w.bus.update(good);
+        REQUIRE(w.until([&] { return w.status()["ready"] == true; }, 10'000));
+        // A new link is looked at anew.
+        w.bus.stop();
+        REQUIRE(w.until([&] { return w.status()["ready"] == false; }));
+        w.bus.start();
+        REQUIRE(w.until([&] { return w.status()["ready"] == true; }, 90'000));
+    }
+}
+
 TEST_CASE("a comparison needs a link, and one that loses it says what it waits for")
 {
     settings bounds;
