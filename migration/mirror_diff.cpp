@@ -89,6 +89,7 @@ void mirror::look_at_diff(instant now, effects& out)
     if (auto const at = ended.find("findings"); at != ended.end() && at->size() > findings_kept)
         at->erase(at->begin() + findings_kept, at->end());
     ended["at_ms"] = now.wall_ms;
+    ended["generation"] = diff_generation_;
     if (diff_tail_ != 0)
         ended["tail"] = diff_tail_;
     // What the last one that came to its end said still holds for its time, so one that failed stands beside it.
@@ -132,6 +133,8 @@ nlohmann::json mirror::diff_report() const
     for (auto const* const each : {&journal_.diff, &journal_.diff_tail, &journal_.diff_failed})
         if (each->is_object() && (last.is_null() || each->value("at_ms", std::uint64_t{0}) >= last.value("at_ms", std::uint64_t{0})))
             last = *each;
+    if (last.is_object())
+        last.erase("generation");
     return last;
 }
 
@@ -157,7 +160,7 @@ nlohmann::json mirror::diff_figures(bool of_tail) const
     if (of_tail && at(last) <= at(journal_.diff))
         return nullptr;  // all of it was looked at since
     if (last.is_object())
-        last.erase("findings");
+        last.erase("findings"), last.erase("generation");
     return last;
 }
 

@@ -121,6 +121,8 @@ std::vector<std::string> mirror::not_ready(instant now, bool for_command) const
         why.push_back((journal_.diff_tail.is_null() ? "no diff was made" : "only the newest messages were compared") + std::string{": 'kedge migrate diff "} + name() + '\'');
     else if (!last.value("clean", false))
         why.push_back("the last diff found differences: 'kedge migrate diff " + name() + '\'');
+    else if (last.value("generation", facts.generation) != facts.generation)
+        why.push_back(jet_name() + " went back to an older copy since the last diff: 'kedge migrate diff " + name() + '\'');
     else if (auto const at = last.value("at_ms", std::uint64_t{0}); at + bounds.diff_age_ms < now.wall_ms)
         why.push_back("the last diff is " + time_text(now.wall_ms - at) + " old: 'kedge migrate diff " + name() + '\'');
     // Last, because these pass by themselves: the first is what `next` tells.

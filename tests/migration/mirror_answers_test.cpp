@@ -142,6 +142,32 @@ TEST_CASE("a stream that could not be switched, or not be brought back, is not r
     }
 }
 
+TEST_CASE("a comparison from before JetStream went back says nothing of what it is now")
+{
+    for (bool const restarted : {false, true}) {
+        INFO(restarted);
+        mirror_world w{6};
+        bring_to(w, "MIRRORING");
+        w.publish(50);
+        REQUIRE(w.until([&] { return caught_up(w); }));
+        compare(w);
+        REQUIRE(w.until([&] { return w.status()["ready"] == true; }));
+        w.bus.rewind("CHAT", w.bus.find("CHAT")->last - 20);
+        REQUIRE(w.until([&] { return w.status()["counters"]["generation"] == 1 && caught_up(w); }));
+        if (restarted) {
+            w.crash();
+            w.boot();
+            REQUIRE(w.until([&] { return caught_up(w); }));
+        }
+        w.advance(10'000);
+        w.settle();
+        CHECK(w.status()["ready"] == false);
+        CHECK(says(w.status()["not_ready"], "went back to an older copy since the last diff"));
+        compare(w);
+        REQUIRE(w.until([&] { return w.status()["ready"] == true; }));
+    }
+}
+
 TEST_CASE("a comparison needs a link, and one that loses it says what it waits for")
 {
     settings bounds;

@@ -74,6 +74,7 @@ public:
     {
         server_.start();
         linked("up");
+        read();
     }
     void narrow() override { trouble(); }
     void widen() override { heal(); }
@@ -179,9 +180,19 @@ private:
     }
     void linked(std::string const& state)
     {
-        for (auto const end = std::chrono::steady_clock::now() + 30s; run("status").data["link"]["state"] != state; go_on())
+        await("the link is never " + state, [&](nlohmann::json const& status) { return status["link"]["state"] == state; });
+    }
+    /// Until what JetStream held when the link came is read: a publish before that waits for it, and no longer than the hold.
+    void read()
+    {
+        await("JetStream's stream is never read", [](nlohmann::json const& status) { return status["streams"][0]["lag"]["known"] == true; });
+    }
+    template <class Holds>
+    void await(std::string const& otherwise, Holds const& holds)
+    {
+        for (auto const end = std::chrono::steady_clock::now() + 30s; !holds(run("status").data); go_on())
             if (std::chrono::steady_clock::now() > end)
-                throw std::runtime_error("the link is never " + state);
+                throw std::runtime_error(otherwise);
     }
 
     nats_server server_{{true, "max_payload: 2097152\n"}};
