@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
-#include <csignal>
-#include <cstdlib>
 #include <deque>
 #include <map>
 #include <mutex>
@@ -15,15 +13,15 @@
 
 #include <boost/unordered/unordered_flat_map.hpp>
 #include <boost/unordered/unordered_flat_set.hpp>
-#include <unistd.h>
 
 #include "migration/absent_backend.hpp"
 #include "migration/bridge.hpp"
 #include "migration/commands.hpp"
+#include "migration/fault_point.hpp"
 #include "migration/ingress.hpp"
 #include "migration/mirror.hpp"
 #include "migration/owner.hpp"
-#include "migration/preflight.hpp"
+#include "migration/plan_desk.hpp"
 #include "migration/service_picture.hpp"
 #include "router/host/clock.hpp"
 
@@ -32,39 +30,10 @@ namespace kedge::migration {
 namespace {
 
 constexpr std::uint64_t picture_every_ms = 1'000;
-constexpr std::size_t plans_max = 16;
 constexpr unsigned turns_a_ms = 4;
 constexpr std::chrono::microseconds gather_time{100};
 /// From turn to turn while nobody waits for what is copied: each costs wake-ups here, in libnats and in the server, whatever it carries.
 constexpr std::chrono::milliseconds patient_time{4};
-
-/// Kills the process at a labelled point, for tests: KEDGE_FAULT_POINT=LABEL, or LABEL#N for the Nth time.
-class fault_point {
-public:
-    fault_point()
-    {
-        auto const* const text = std::getenv("KEDGE_FAULT_POINT");
-        if (!text)
-            return;
-        label_ = text;
-        if (auto const hash = label_.find('#'); hash != std::string::npos) {
-            times_ = std::strtoul(label_.c_str() + hash + 1, nullptr, 10);
-            label_.resize(hash);
-        }
-    }
-    void pass(std::vector<std::string> const& reached)
-    {
-        if (label_.empty())
-            return;
-        for (auto const& each : reached)
-            if (each == label_ && --times_ == 0)
-                ::kill(::getpid(), SIGKILL);
-    }
-
-private:
-    std::string label_;
-    unsigned long times_ = 1;
-};
 
 /// 128 bits that nobody can guess, in hex.
 std::string random_text()
@@ -143,14 +112,10 @@ struct service::impl {
     std::thread thread;
 
     // Migration thread.
-    struct plan {
-        token request{};
-        std::unique_ptr<preflight> checks;
-    };
     link_facts link;
     std::map<stream_id, std::unique_ptr<mirror>> mirrors;
-    std::vector<plan> plans;
-    number_source numbers;  // of the service itself, and of the bridge
+    number_source numbers;  // of the service itself: plans and the bridge
+    plan_desk plans{bounds, server, numbers};
     bridge plain;
     effects todo;
     mirror_totals ended;    // of mirrors that are no more
@@ -419,10 +384,7 @@ struct service::impl {
             return plain.denied(*no);
         if (auto* const m = find(stream_id{number_source::owner_of(number_of(what))}))
             return m->on_backend(what, now, todo);
-        for (auto& each : plans)
-            if (each.checks->on_backend(what, now, todo))
-                break;
-        end_plans();
+        plans.on_backend(what, now, todo);
     }
 
     void on_store(store_event::any& what, instant now)
@@ -460,19 +422,7 @@ struct service::impl {
             changed = true;
             return;
         }
-        for (auto& each : plans)
-            if (each.checks->on_store(what, now, todo))
-                break;
-        end_plans();
-    }
-
-    void end_plans()
-    {
-        std::erase_if(plans, [&](plan& each) {
-            if (each.checks->finished())
-                todo.answers.emplace_back(each.request, admin_result{0, each.checks->result(), {}});
-            return each.checks->finished();
-        });
+        plans.on_store(what, now, todo);
     }
 
     void ask(migration_request& what, instant now)
@@ -491,7 +441,7 @@ struct service::impl {
             return say(refused("there is no stream " + wanted.stream));
         auto* m = find(known->state.id);
         if (wanted.what == command::verb::plan)
-            return begin_plan(what.request, wanted, *known, m, now);
+            return plans.begin(what.request, matter_of(*known, m, wanted.from), link, now, todo);
         if (wanted.what == command::verb::status) {
             auto one = status_of_all({*known}, now);
             return say({0, std::move(one), {}});
@@ -517,24 +467,18 @@ struct service::impl {
         return {{"link", to_json(link)}, {"streams", std::move(list)}, {"bridges", plain.status()}};
     }
 
-    void begin_plan(token request, command const& wanted, migration_request::known_stream const& known, mirror* m, instant now)
+    preflight::matter matter_of(migration_request::known_stream const& known, mirror const* m, std::string from)
     {
-        if (plans.size() >= plans_max) {
-            todo.answers.emplace_back(request, refused("too many plans are being made: try again"));
-            return;
-        }
         preflight::matter matter;
         matter.stream = known.state;
         matter.unacked = known.unacked;
-        matter.from = wanted.from.empty() ? "now" : wanted.from;
+        matter.from = from.empty() ? "now" : std::move(from);
         matter.jet = jet_name_of(bounds, known.state.config.name);
         matter.self = {home_of(stored.secret), stored.incarnation, known.state.config.name, static_cast<std::uint64_t>(known.state.id)};
         if (m)
             matter.state = to_string(m->phase()), matter.marked = m->marked(), matter.created_ns = m->created_ns();
         matter.bridges = plain.patterns();
-        plans.push_back({request, std::make_unique<preflight>(preflight::purpose::plan, std::move(matter), bounds, server, numbers)});
-        plans.back().checks->run(link, now, todo);
-        end_plans();
+        return matter;
     }
 
     std::optional<std::uint64_t> due() const
@@ -543,9 +487,8 @@ struct service::impl {
         auto const at = [&](std::uint64_t ms) { first = first ? std::min(*first, ms) : ms; };
         for (auto const& [id, each] : mirrors)
             at(each->due_ms());
-        for (auto const& each : plans)
-            if (auto const ms = each.checks->due_ms())
-                at(*ms);
+        if (auto const ms = plans.due_ms())
+            at(*ms);
         if (auto const ms = plain.due_ms())
             at(*ms);
         if (!mirrors.empty() || !plain.patterns().empty())
@@ -626,9 +569,7 @@ struct service::impl {
         }
         for (auto const id : idle)
             end(id);
-        for (auto& each : plans)
-            each.checks->tick(now, todo);
-        end_plans();
+        plans.tick(now, todo);
         plain.tick(now, todo);
         if ((!mirrors.empty() || !plain.patterns().empty()) && now.steady_ms >= shown_ms + picture_every_ms)
             changed = true;
