@@ -24,6 +24,7 @@
 #include "migration/plan_desk.hpp"
 #include "migration/service_picture.hpp"
 #include "router/host/clock.hpp"
+#include "router/thread_name.hpp"
 
 namespace kedge::migration {
 
@@ -606,7 +607,10 @@ void service::start(migration_host& host)
     i.backend->open([&i](backend_event::any what) { i.take(std::move(what)); });
     i.plain.start(now, i.todo);
     i.carry_out();
-    i.thread = std::thread{[&i] { i.run(); }};
+    i.thread = std::thread{[&i] {
+        name_thread("migration");
+        i.run();
+    }};
 }
 
 void service::stop()

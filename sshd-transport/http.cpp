@@ -17,6 +17,7 @@
 #include <boost/beast/core/tcp_stream.hpp>
 #include <boost/beast/http.hpp>
 
+#include "router/thread_name.hpp"
 #include "sshd-transport/config.hpp"
 
 namespace kedge {
@@ -119,7 +120,10 @@ http_server::http_server(listen_endpoint const& where, http_pages pages) : impl_
         throw std::runtime_error("cannot listen for HTTP on " + to_string(where) + ": " + error.code().message());
     }
     asio::co_spawn(impl_->context, impl_->accept(), asio::detached);
-    impl_->thread = std::thread([context = &impl_->context] { context->run(); });
+    impl_->thread = std::thread([context = &impl_->context] {
+        name_thread("http");
+        context->run();
+    });
 }
 
 http_server::~http_server()

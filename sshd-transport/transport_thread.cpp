@@ -6,6 +6,7 @@
 #include <boost/asio/post.hpp>
 #include <unistd.h>
 
+#include "router/thread_name.hpp"
 #include "sshd-transport/clock.hpp"
 #include "sshd-transport/log.hpp"
 #include "sshd-transport/role.hpp"
@@ -38,6 +39,7 @@ void transport_thread::start()
 
 void transport_thread::run()
 {
+    name_thread(("transport-" + std::to_string(index_)).c_str());
     auto const work = boost::asio::make_work_guard(loop_);
     tick();
     while (!(stopping_ && sessions_.empty())) {

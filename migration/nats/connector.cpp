@@ -13,6 +13,7 @@
 
 #include "migration/nats/connect_options.hpp"
 #include "migration/nats/greeting.hpp"
+#include "router/thread_name.hpp"
 
 namespace kedge::migration {
 
@@ -22,7 +23,10 @@ connector::connector(settings settings, std::shared_ptr<outlet> out, std::functi
     : settings_(std::move(settings)), outlet_(std::move(out)), up_(std::move(up))
 {
     if (::pipe2(interrupt_, O_CLOEXEC) != 0) throw std::system_error(errno, std::generic_category(), "pipe");
-    thread_ = std::thread([this] { run(); });
+    thread_ = std::thread([this] {
+        name_thread("nats");  // libnats's own have it too
+        run();
+    });
 }
 
 connector::~connector()

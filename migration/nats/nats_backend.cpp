@@ -14,6 +14,7 @@
 #include "migration/nats/reader.hpp"
 #include "migration/nats/requests.hpp"
 #include "migration/nats/session.hpp"
+#include "router/thread_name.hpp"
 
 namespace kedge::migration {
 
@@ -234,7 +235,10 @@ void nats_backend::open(sink sink)
     auto& self = *impl_;
     self.out->sink = std::move(sink);
     self.opened = true;
-    self.worker = std::thread([&self] { self.run(); });
+    self.worker = std::thread([&self] {
+        name_thread("nats-send");
+        self.run();
+    });
     self.connecting = std::make_unique<connector>(self.config, self.out, [&self](std::shared_ptr<session> link) {
         self.later([&self, link = std::move(link)] { self.link_stands(link); });
     });

@@ -10,6 +10,7 @@
 
 #include "migration/nats/js_api.hpp"
 #include "migration/nats/wire_message.hpp"
+#include "router/thread_name.hpp"
 
 namespace kedge::migration {
 
@@ -36,7 +37,10 @@ bool was_updated(nlohmann::json const& said, jet_info const& info, jet_place nex
 reader::reader(backend_command::read what, std::shared_ptr<outlet> out, std::string api_prefix, std::function<void()> asked)
     : what_(std::move(what)), outlet_(std::move(out)), api_(std::move(api_prefix)), asked_(std::move(asked)), next_(std::max<jet_place>(what_.from, 1))
 {
-    thread_ = std::thread([this] { run(); });
+    thread_ = std::thread([this] {
+        name_thread("nats-read");
+        run();
+    });
 }
 
 reader::~reader()

@@ -8,6 +8,7 @@
 #include "router/core/core.hpp"
 #include "router/host/clock.hpp"
 #include "router/host/store_thread.hpp"
+#include "router/thread_name.hpp"
 
 namespace kedge {
 
@@ -301,7 +302,10 @@ void router_host::start()
     if (impl_->migration)
         core.attach_migration();
     impl_->store.start();
-    impl_->thread = std::thread{[i = impl_.get()] { i->run(); }};
+    impl_->thread = std::thread{[i = impl_.get()] {
+        name_thread("router");
+        i->run();
+    }};
 }
 
 void router_host::stop()

@@ -4,6 +4,7 @@
 
 #include "router/core/account_requests.hpp"
 #include "router/host/clock.hpp"
+#include "router/thread_name.hpp"
 
 namespace kedge {
 
@@ -30,7 +31,10 @@ store_thread::~store_thread() { stop(); }
 
 void store_thread::start()
 {
-    thread_ = std::thread{[this] { run(); }};
+    thread_ = std::thread{[this] {
+        name_thread("store");
+        run();
+    }};
 }
 
 void store_thread::stop()
