@@ -28,7 +28,7 @@ std::span<migration_scenario const> migration_scenarios() noexcept
         {"mirror", "messages published by SSH clients and mirrored, against a bare libnats program with the same messages", run_mirror},
         {"catch-up", "a backlog is mirrored from its first row", run_catch_up, true},
         {"switch", "there and back under 20,000 messages a second, open loop", run_switches, true},
-        {"latency", "publish to ok of SSH clients, 5,000 a second, open loop, with the mirror on and off by turns", run_mirror_latency, true},
+        {"latency", "publish to ok of SSH clients, open loop at --rate, with the mirror on and off by turns", run_mirror_latency, true},
     };
     return table;
 }

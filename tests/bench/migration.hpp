@@ -24,6 +24,7 @@ struct migration_context {
     std::uint64_t messages;   ///< of one measurement of throughput
     std::uint64_t backlog;    ///< rows to catch up
     std::chrono::duration<double> seconds;  ///< of one measurement of latency
+    double rate;                            ///< of these: messages a second
     unsigned switches;
     client_key const& key;
 };

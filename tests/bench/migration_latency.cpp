@@ -12,12 +12,11 @@ namespace {
 using clock = std::chrono::steady_clock;
 using namespace std::chrono_literals;
 
-constexpr double rate = 5'000;
 constexpr unsigned turns = 7;
 
 class measured {
 public:
-    explicit measured(endpoint const& where) : client_{where}, link_{client_.open_link()}
+    measured(endpoint const& where, double rate) : rate_{rate}, client_{where}, link_{client_.open_link()}
     {
         loop_.add(client_);
         loop_.until("welcome", [&] { return link_.welcomes == 1; });
@@ -26,10 +25,10 @@ public:
     histogram turn(std::chrono::duration<double> seconds)
     {
         histogram waits;
-        auto const first = source_.made(), last = first + static_cast<std::uint64_t>(rate * seconds.count());
+        auto const first = source_.made(), last = first + static_cast<std::uint64_t>(rate_ * seconds.count());
         auto const start = clock::now() + 10ms;
         auto const due = [&](std::uint64_t number) {
-            return start + std::chrono::nanoseconds{static_cast<std::int64_t>(static_cast<double>(number - first) * 1e9 / rate)};
+            return start + std::chrono::nanoseconds{static_cast<std::int64_t>(static_cast<double>(number - first) * 1e9 / rate_)};
         };
         link_.on_frame = [&](heard_frame const& frame) {
             if (frame.what != heard::ok)
@@ -50,6 +49,7 @@ public:
     std::uint64_t sent() const noexcept { return source_.made(); }
 
 private:
+    double const rate_;
     ssh_client client_;
     bench_link& link_;
     event_loop loop_;
@@ -70,7 +70,7 @@ std::vector<figure> run_mirror_latency(migration_context const& c)
     nats_process const nats{c.nats_server, c.folder};
     mirrored_server with{c, nats.url()}, without{c, nats.url()};
     with.start("now");
-    measured mirrored{with.where()}, plain{without.where()};
+    measured mirrored{with.where(), c.rate}, plain{without.where(), c.rate};
     std::vector<double> on, off, ratios;
     histogram all_on, all_off;
     mirrored.turn(std::chrono::duration<double>{0.5});  // both warm

@@ -71,6 +71,7 @@ int main(int argc, char** argv)
     std::string server, nats_server = "nats-server", folder = ".", settings, json;
     std::uint64_t messages = 300'000, backlog = 1'000'000;
     double seconds = 3;
+    double rate = 5'000;
     unsigned rounds = 5, switches = 10;
     bool list = false;
     CLI::App app{"Measures the mirror to NATS: servers of its own for each round, loaded over SSH; prints what was reached."};
@@ -84,6 +85,7 @@ int main(int argc, char** argv)
     app.add_option("--rounds", rounds, "of each scenario that does not repeat itself")->check(CLI::Range(1u, 100u))->capture_default_str();
     app.add_option("--switches", switches, "there and back")->check(CLI::Range(1u, 100u))->capture_default_str();
     app.add_option("--seconds", seconds, "of each turn of a measurement of latency")->check(CLI::Range(0.1, 60.0))->capture_default_str();
+    app.add_option("--rate", rate, "messages a second while latency is measured")->check(CLI::Range(10.0, 100'000.0))->capture_default_str();
     app.add_option("--json", json, "also write the figures to this file");
     app.add_flag("--list", list, "name the scenarios and end");
     CLI11_PARSE(app, argc, argv);
@@ -106,7 +108,7 @@ int main(int argc, char** argv)
     std::signal(SIGPIPE, SIG_IGN);
     ssh_init();
     client_key const key;
-    migration_context const c{server, nats_server, folder, settings, messages, backlog, std::chrono::duration<double>{seconds}, switches, key};
+    migration_context const c{server, nats_server, folder, settings, messages, backlog, std::chrono::duration<double>{seconds}, rate, switches, key};
     auto results = nlohmann::json::array();
     bool good = true;
     for (auto const& s : migration_scenarios())
