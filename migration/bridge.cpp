@@ -423,8 +423,7 @@ void bridge::denied(backend_event::denied const& e)
         auto* const at = carrying_out(e.subject);
         if (!at)
             return;  // a reply, or of a bridge that has just been removed
-        at->out -= std::min<std::uint64_t>(at->out, 1);
-        return drop(*at, why);
+        return drop(*at, why);  // `out` stays: it counts what was handed to the server, and never goes down
     }
     for (auto& [id, each] : crossings_)
         if ((each.rule.comes_in() && each.rule.pattern == e.subject) || (each.rule.goes_out() && e.subject == inbox_ + "*"))
