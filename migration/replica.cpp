@@ -48,6 +48,8 @@ void replica::impl::tick(instant now, effects& out)
         else
             pump_rows(now, out);
     }
+    if (at == replica_phase::draining && unanswered == 0)
+        drained(now, out);  // a new lane expects no answers for the one before
     if (in.reader && connection != 0 && poll == token::none && poll_ms <= now.steady_ms) {
         poll = numbers.next_token();
         poll_received = in.received;
@@ -65,6 +67,8 @@ std::optional<std::uint64_t> replica::impl::due_ms() const
         by(in.retry_ms);
     if (retry_ms != 0)
         by(retry_ms);
+    if (at == replica_phase::draining && unanswered == 0)
+        by(0);
     if (in.reader && connection != 0 && poll == token::none)
         by(poll_ms);
     return due == ~std::uint64_t{0} ? std::nullopt : std::optional{due};

@@ -100,6 +100,29 @@ TEST_CASE("replica: publishes keep their order over a lost link")
     }
 }
 
+TEST_CASE("replica: rows are copied after a change of authority, also while an acknowledgement of before it is missing")
+{
+    scene s;
+    s.settle();
+    s.jetstream();
+    s.bus.lose_acks(1);
+    auto const read_back = s.append("a/x", "chat.a", "1", {"i1"});
+    s.settle();
+    REQUIRE(s.stored.contains(read_back));
+    s.bus.refuse_next(replica_world::name, 10047, "insufficient storage", 1);
+    s.append("a/x", "chat.a", "2", {"i2"});
+    s.settle();
+    effects out;
+    s.replica->abandon("given up", s.now(), out);
+    s.apply(std::move(out));
+    s.set_authority(authority::sqlite, 3);
+    s.put();
+    s.append("a/x", "chat.a", "3", {"i3"});
+    s.settle(5000);
+    CHECK(s.idle());
+    CHECK(s.bodies() == lines{"1", "3"});
+}
+
 TEST_CASE("replica: a publish that was superseded before it was read stands before what superseded it, and ends")
 {
     for (std::uint64_t seed = 1; seed <= 60; ++seed) {
