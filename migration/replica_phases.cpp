@@ -189,6 +189,9 @@ void replica::impl::polled(backend_event::answered const& e, instant now, effect
     poll_quiet = still ? poll_quiet + 1 : 0;
     poll_last = info->last;
     poll_heard = in.heard;
+    // Servers count what limits take while it waits for its reader to what is behind; with a last message nothing is.
+    if (still && info->last <= in.received)
+        in.behind = 0;
     auto const waits = in.known_place != 0 || std::max(in.received, in.quiet) < info->last;
     if (poll_quiet >= quiet_polls && waits && looking == token::none) {
         looking = numbers.next_token();

@@ -192,7 +192,7 @@ void memory_backend::serve_reader(reader_id id)
         reader.next = each->first + 1;
         out.batch.push_back(each->second);
     }
-    out.behind = static_cast<std::uint64_t>(std::distance(each, stream->messages.end()));
+    out.behind = static_cast<std::uint64_t>(std::distance(each, stream->messages.end())) + bus_.overstated_;
     if (!out.batch.empty()) tell(std::move(out), false);
 }
 

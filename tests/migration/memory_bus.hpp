@@ -93,6 +93,8 @@ public:
     void rewind_detached(std::string const& stream, jet_place to);
     /// Information is given, and no consumer can be made: the stream has a leader, the cluster has none.
     void allow_readers(bool on) { readers_allowed_ = on; }
+    /// What readers are told to be behind what they get is so many more than there are: as nats-server 2.9 does of what limits take.
+    void overstate_behind(std::uint64_t by) { overstated_ = by; }
     /// As by kill -9: links are cut. After a start message ids are known that are in messages of the duplicate window.
     void stop();
     void start();
@@ -138,6 +140,7 @@ private:
     std::map<std::string, refusal> refusals_;
     std::deque<backend_event::problem> fail_requests_;
     std::size_t lose_acks_ = 0;
+    std::uint64_t overstated_ = 0;
     bool frozen_ = false;
     bool detached_ = false;
     bool readers_allowed_ = true;
