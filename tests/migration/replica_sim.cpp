@@ -249,9 +249,16 @@ void replica_sim::note_risk(jet_place above)
             natives_at_risk_.insert(m.body);
 }
 
+/// What a link that went left in the server's buffers stands behind what the next link sent.
+void replica_sim::land_late()
+{
+    disorder_ = disorder_ || world_.bus.late() != 0;
+    world_.bus.land_late();
+}
+
 void replica_sim::rewind()
 {
-    world_.bus.land_late();
+    land_late();
     world_.bus.lose_late();  // if its server was away
     auto const last = world_.jet().last;
     auto const back = random_.between(1, 25);
@@ -369,7 +376,7 @@ void replica_sim::mishap()
         }
         break;
     case 8:
-        bus.land_late();
+        land_late();
         break;
     case 9: detach(); break;
     case 11:
@@ -402,7 +409,7 @@ void replica_sim::change_acts()
         held_ = false;
         return;
     }
-    world_.bus.land_late();  // what is later than a switch would be double
+    land_late();  // what is later than a switch would be double
     auto const quiet = std::ranges::all_of(publishers_, [](auto const& p) { return p.out.empty(); });
     auto const& f = world_.facts();
     if (!quiet || world_.replica->unsettled() != 0 || !f.synchronous || f.waiting_rows != 0 || world_.store_queue() != 0)
@@ -424,7 +431,7 @@ void replica_sim::act()
         bus.lose_late();
     auto const late = bus.late() != 0 && bus.now_ms() > late_since_ms_ + late_ms_max;
     if (late)
-        bus.land_late();
+        land_late();
     if (bus.frozen() && frozen_until_ms_ <= bus.now_ms())
         bus.freeze(false);
     if (bus.detached() && detached_until_ms_ <= bus.now_ms())
@@ -460,7 +467,7 @@ void replica_sim::calm_down()
     bus.start();
     if (forgetful_ || limited_)
         bus.lose_late();
-    bus.land_late();
+    land_late();
     bus.refuse_no_more(replica_world::name);
     world_.store->fail(memory_store::fault::none);
     constexpr unsigned steps_max = 200'000;

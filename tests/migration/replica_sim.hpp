@@ -58,6 +58,7 @@ private:
     void native_acts();
     void replay();
     void mishap();
+    void land_late();
     void rewind();
     void note_risk(jet_place above);
     void detach();
