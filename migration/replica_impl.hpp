@@ -209,14 +209,28 @@ struct search_state {
     message_seq low_seq = 0;         ///< the row there, if it is known
     bool low_seen = false;           ///< and it was seen to be the same
     jet_place high = 0;              ///< not common
+    bool high_seen = false;          ///< another message stands there; else JetStream ends below it
     jet_place middle = 0;
     bool upper = false;              ///< looks above the middle
     jet_place place = 0;             ///< asked for
     std::uint64_t stamp = 0;         ///< what it was
     message_seq seq = 0;
-    jet_place first_place = 0;       ///< of this probe: the ones below it were tried because it is missing
-    std::uint64_t first_stamp = 0;
-    unsigned missing = 0;
+    message first_missing;           ///< of this probe; 0 = none yet
+    unsigned missing = 0;            ///< in this half of the probe
+    /// Of the messages that JetStream has in [from, to], the nearest one is asked for: the first, or, downwards, the last.
+    struct leap {
+        jet_place from = 0, to = 0;
+        jet_place asked_from = 0;
+        bool found = false;          ///< downwards: `seen`, and perhaps a later one in [from, to]
+        jet_place step = 1;          ///< until one is found
+    };
+    std::optional<leap> neighbour;
+    /// Found by a leap; the store is asked for its row.
+    struct sight {
+        message what;
+        std::uint64_t time_ns = 0;
+    };
+    std::optional<sight> seen;
 };
 
 /// What was not answered, or not well, is asked again after so long.
@@ -302,7 +316,12 @@ struct replica::impl {
     void got_message(backend_event::answered const&, instant, effects&);
     void got_placed(store_event::placed_read const&, instant, effects&);
     void next_probe(instant, effects&);
-    void look_below(effects&);
+    void ask_placed(jet_place from, jet_place to, effects&);
+    void find_neighbour(instant, effects&);
+    void got_neighbour(bus_message const* found, instant, effects&);
+    void half_looked_at(instant, effects&);
+    void differs(bool, instant, effects&);
+    void compared(std::optional<search_state::message> same, instant, effects&);
     void fetch_message(store_event::placed_row const&, effects&);
     void take_back(effects&);
     void taken_back(store_event::taken_back const&, instant, effects&);

@@ -9,7 +9,7 @@ namespace kedge::migration {
 
 namespace {
 
-constexpr unsigned missing_max = 16;  // messages asked for in vain around one place
+constexpr unsigned missing_max = 16;  // rows that have places and are gone from there, in one half of a probe
 
 }  // namespace
 
@@ -45,11 +45,22 @@ void replica::impl::fetch_message(store_event::placed_row const& what, effects& 
     out.backend.push_back(backend_command::get_message{asked, who.jet, what.place});
 }
 
-/// Limits of the JetStream stream may have taken the message: one below it tells as much.
-void replica::impl::look_below(effects& out)
+/// It has not gone back. But if the message at the checkpoint is missing it may have done so since it was asked how far it goes.
+void replica::impl::compared(std::optional<search_state::message> same, instant now, effects& out)
+{
+    auto const missing = search.first_missing.place != 0;
+    start_reader(same, out);
+    if (missing)
+        ask(now, out);
+    else
+        look_whether_passed(now, out);
+}
+
+/// The next row that has a place: the highest one, or, above the middle, the lowest.
+void replica::impl::ask_placed(jet_place from, jet_place to, effects& out)
 {
     asked = numbers.next_token();
-    out.store.push_back(store_request::read_placed{asked, who.stream, search.low + 1, search.place - 1, 1, 1, true});
+    out.store.push_back(store_request::read_placed{asked, who.stream, from, to, 1, 1, !search.upper});
 }
 
 void replica::impl::got_message(backend_event::answered const& e, instant now, effects& out)
@@ -62,59 +73,111 @@ void replica::impl::got_message(backend_event::answered const& e, instant now, e
             shown.refused_why = why->why;
         return ask_again(sync_again_ms, now);
     }
-    if (found == nullptr) {
-        if (search.missing++ == 0) {
-            search.first_place = search.place;
-            search.first_stamp = search.stamp;
-        }
-        if (search.missing < missing_max)
-            return look_below(out);
-        return got_placed({}, now, out);
-    }
-    auto const same = stamp_of(*found) == search.stamp;
-    search.missing = 0;
-    if (at == replica_phase::comparing) {
-        if (same) {
-            start_reader(search_state::message{search.place, search.stamp}, out);
-            return look_whether_passed(now, out);
-        }
-        at = replica_phase::searching;
+    if (search.neighbour)
+        return got_neighbour(found, now, out);
+    if (found != nullptr)
+        return differs(stamp_of(*found) != search.stamp, now, out);
+    if (search.first_missing.place == 0)
+        search.first_missing = {search.place, search.stamp};
+    if (++search.missing == missing_max)
+        return half_looked_at(now, out);
+    if (search.upper)
+        search.neighbour = {search.place + 1, search.high - 1};
+    else
+        search.neighbour = {search.low + 1, search.place - 1};
+    find_neighbour(now, out);
+}
+
+void replica::impl::differs(bool other, instant now, effects& out)
+{
+    if (at == replica_phase::comparing && !other)
+        return compared(search_state::message{search.place, search.stamp}, now, out);
+    at = replica_phase::searching;
+    if (other) {
         search.high = search.place;
-        return next_probe(now, out);
-    }
-    if (same) {
+        search.high_seen = true;
+    } else {
         search.low = search.place;
         search.low_stamp = search.stamp;
         search.low_seq = search.seq;
         search.low_seen = true;
-    } else {
-        search.high = search.place;
     }
     next_probe(now, out);
 }
 
+/// Limits of the JetStream stream have taken a message: the nearest one that they left tells as much. The server tells the first one from a
+/// place on; the last one up to a place is searched for, from near to far and then by halves.
+void replica::impl::find_neighbour(instant now, effects& out)
+{
+    auto& leap = *search.neighbour;
+    if (leap.from > leap.to) {
+        auto const found = leap.found;
+        search.neighbour.reset();
+        if (!found)
+            return half_looked_at(now, out);
+        auto const place = search.seen->what.place;
+        return search.upper ? ask_placed(place, search.high - 1, out) : ask_placed(search.low + 1, place, out);
+    }
+    auto const places = leap.to - leap.from + 1;
+    if (search.upper)
+        leap.asked_from = leap.from;
+    else if (!leap.found)
+        leap.asked_from = leap.to + 1 - std::min(std::exchange(leap.step, leap.step * 2), places);
+    else
+        leap.asked_from = leap.from + places / 2;
+    asked = numbers.next_token();
+    out.backend.push_back(backend_command::get_message{asked, who.jet, leap.asked_from, true});
+}
+
+void replica::impl::got_neighbour(bus_message const* found, instant now, effects& out)
+{
+    auto& leap = *search.neighbour;
+    if (found != nullptr && found->place <= leap.to) {
+        leap.found = true;
+        search.seen = {{found->place, stamp_of(*found)}, found->time_ns};
+        leap.from = search.upper ? leap.to + 1 : found->place + 1;
+    } else if (search.upper) {
+        leap.from = leap.to + 1;
+    } else {
+        leap.to = leap.asked_from - 1;
+    }
+    find_neighbour(now, out);
+}
+
 void replica::impl::got_placed(store_event::placed_read const& e, instant now, effects& out)
 {
-    if (!e.rows.empty())
-        return fetch_message(e.rows.front(), out);
-    if (search.missing != 0) {
-        search.missing = 0;
-        if (at == replica_phase::comparing) {  // nothing contradicts
-            start_reader(std::nullopt, out);
-            return look_whether_passed(now, out);
+    auto const* const placed = e.rows.empty() ? nullptr : &e.rows.front();
+    if (auto const seen = std::exchange(search.seen, std::nullopt)) {
+        auto const its_row = placed != nullptr && placed->place == seen->what.place;
+        // What the log has no row of was passed, or its row is gone; but it was read once only if it is not newer than what was read last.
+        if (its_row ? placed->stamp != seen->what.stamp : seen->time_ns > book.history.last.time_ns) {
+            search.place = seen->what.place;
+            return differs(true, now, out);
         }
-        search.low = search.first_place;  // what limits have taken cannot be put back
-        search.low_stamp = search.first_stamp;
-        search.low_seen = false;
-        return next_probe(now, out);
     }
+    if (placed == nullptr)
+        return half_looked_at(now, out);
+    fetch_message(*placed, out);
+}
+
+/// Nothing is left in it of which both sides know.
+void replica::impl::half_looked_at(instant now, effects& out)
+{
+    search.missing = 0;
+    if (at == replica_phase::comparing)  // nothing contradicts
+        return compared(std::nullopt, now, out);
     if (!search.upper && search.middle + 1 < search.high) {
         search.upper = true;
-        asked = numbers.next_token();
-        out.store.push_back(store_request::read_placed{asked, who.stream, search.middle + 1, search.high - 1, 1, 1, false});
-        return;
+        return ask_placed(search.middle + 1, search.high - 1, out);
     }
-    take_back(out);
+    // Between what is the same and what is another all is gone: the rows that the log still has are put back. At the end of the stream it
+    // was limits that took what is gone, and that cannot be put back.
+    if (search.high_seen || search.first_missing.place == 0)
+        return take_back(out);
+    search.low = search.first_missing.place;
+    search.low_stamp = search.first_missing.stamp;
+    search.low_seen = false;
+    next_probe(now, out);
 }
 
 void replica::impl::next_probe(instant, effects& out)
@@ -123,8 +186,9 @@ void replica::impl::next_probe(instant, effects& out)
         return take_back(out);
     search.middle = search.low + (search.high - search.low) / 2;
     search.upper = false;
-    asked = numbers.next_token();
-    out.store.push_back(store_request::read_placed{asked, who.stream, search.low + 1, search.middle, 1, 1, true});
+    search.first_missing = {};
+    search.missing = 0;
+    ask_placed(search.low + 1, search.middle, out);
 }
 
 void replica::impl::take_back(effects& out)

@@ -403,6 +403,30 @@ class Older(Faults):
     def test_three_times_to_the_same_copy(self):
         self.rewind("MIRRORING", times=3)
 
+    def test_where_limits_took_what_was_read_last(self):
+        """Of 61 messages that stand where others stood two are left, and only one of them at a place that had been read."""
+        self.server.admin("stream", "edit", STREAM, "--max-msgs-per-subject", "1")
+        self.bring_to("MIRRORING")
+        self.alice = self.link("alice", "desk")
+        for number in range(1, 6):
+            self.publish(self.alice, 1, first=number, subject=f"{TOKEN}.kept.{number}")
+        self.level()
+        older = self.nats.copy()
+        self.publish(self.alice, 1, first=6, subject=TOKEN + ".lost")
+        self.publish(self.alice, 40, first=7)
+        self.level()
+        self.server.stop()
+        self.nats.put_back(older)
+        self.publish_native(1, subject=TOKEN + ".new")
+        self.publish_native(60, first=2)
+        self.server.start()
+        self.await_status(lambda s: s["counters"]["generation"] > 0 and self.is_level(s), "it has noticed and restored all")
+        last = {row["subject"]: row.body for row in self.rows()}
+        self.assertEqual(last, {copy[1].subject: copy[1].body for copy in self.copies()})
+        self.assertEqual({subject: body.decode() for subject, body in last.items()},
+                         {**{f"{TOKEN}.kept.{n}": f"ssh {n}" for n in range(1, 6)}, TOKEN + ".lost": "ssh 6", TOKEN + ".ssh": "ssh 46",
+                          TOKEN + ".new": "native 1", TOKEN + ".native": "native 61"})
+
     def test_an_updated_stream(self):
         """nats-server 2.9 gives it another time of creation at its next start: it is the same all the same."""
         self.prepare("MIRRORING")

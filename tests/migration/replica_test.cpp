@@ -215,6 +215,53 @@ TEST_CASE("replica: a JetStream directory that was put back is noticed and repai
         }
 }
 
+TEST_CASE("replica: a JetStream directory that was put back is noticed where limits took the last message that was read")
+{
+    // Natives fill it up beyond what was read. Of theirs one stands at `place`; the others have taken each other, and whatever stood there.
+    auto const back = jet_place{5};
+    auto const read = jet_place{45};
+    auto const place = GENERATE(range(back + 1, read + 1));
+    auto const lost_rows = GENERATE(false, true);
+    INFO("at " << place << (lost_rows ? ", and the log lost its rows" : ""));
+    scene s;
+    s.settle();
+    s.jet().config.max_msgs_per_subject = 1;
+    for (jet_place i = 1; i <= back; ++i)
+        s.append("a/x", "chat.a" + std::to_string(i), "kept");
+    s.append("a/x", "chat.lost", "lost");
+    while (s.jet().last < read) {
+        s.append("a/x", "chat.x", "x");
+        s.settle();
+    }
+    s.settle(1000);
+    REQUIRE(s.facts().checkpoint == read);
+    if (lost_rows) {
+        stream_config config;
+        config.name = replica_world::name;
+        config.subjects = {"chat.>"};
+        config.max_msgs_per_subject = 1;
+        std::vector<store_event::any> out;
+        s.store->execute({store_request::edit_stream{token{1'000'000}, s.stream, config}}, out);
+        for (int i = 0; i < 5; ++i) {
+            s.advance(s.server.mirror_sync_ms);
+            s.store->maintain(s.bus.now_ms(), out);
+        }
+        REQUIRE(s.log().size() == back + 2);
+    }
+    s.bus.rewind(replica_world::name, back);
+    while (s.jet().last < read + 10)
+        s.native(s.jet().last + 1 == place ? "new" : "other", {}, s.jet().last + 1 == place ? "chat.new" : "chat.x");
+    s.settle(1000);
+    CHECK(s.idle());
+    CHECK(s.facts().generation == 1);
+    auto const in_jet = s.bodies();
+    CHECK(std::ranges::count(in_jet, "kept") == static_cast<std::ptrdiff_t>(back));
+    CHECK(std::ranges::count(in_jet, "new") == 1);
+    CHECK(std::ranges::count(in_jet, "lost") == 1);
+    CHECK(std::ranges::count(s.log(), "nats new") == 1);
+    CHECK(std::ranges::count(s.log(), "a/x lost") == 1);
+}
+
 TEST_CASE("replica: a JetStream directory that was put back behind a link that stands is noticed too")
 {
     for (auto const to : {jet_place{0}, jet_place{7}, jet_place{19}})
@@ -285,6 +332,19 @@ TEST_CASE("replica: what is answered of a stream while no reader can be made doe
     CHECK(s.idle());
     CHECK(s.log() == lines{"a/x row", "nats 1", "nats 2"});
     CHECK(s.bodies() == lines{"1", "2", "row"});
+}
+
+TEST_CASE("replica: a server that miscounts what is behind the last message does not keep the lag up")
+{
+    scene s;
+    s.settle();
+    s.bus.overstate_behind(2);
+    s.native("last");
+    s.settle();
+    REQUIRE(s.facts().unread == 2);
+    s.settle(3000);
+    CHECK(s.facts().unread == 0);
+    CHECK(s.log() == lines{"nats last"});
 }
 
 TEST_CASE("replica: a take-back that is answered when the link has gone counts")
