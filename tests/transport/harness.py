@@ -204,41 +204,59 @@ class Link:
                 return bool(line)
 
 
-class Bystander:
-    """Pings in a session of its own for as long as the block lasts, and fails if the server ever kept it waiting."""
+class Pinger:
+    """Pings in a session of its own until it is stopped; how long the longest one took."""
 
-    def __init__(self, server, patience=1.0):
-        self.patience = patience
+    def __init__(self, server):
         self.client = Client(server)
         self.link = self.client.open()
         self.worst = 0.0
-        self.count = 0
         self.lost = False
         self.stopping = threading.Event()
         self.thread = threading.Thread(target=self.run)
 
     def run(self):
+        count = 0
         try:
             while True:  # once at least, however short the block
                 begin = time.monotonic()
-                if not self.link.ping(self.count):
+                if not self.link.ping(count):
                     break
                 self.worst = max(self.worst, time.monotonic() - begin)
-                self.count += 1
+                count += 1
                 if self.stopping.wait(0.01):
                     return
         except (OSError, EOFError):
             pass
         self.lost = True
 
-    def __enter__(self):
-        self.thread.start()
-        return self
-
-    def __exit__(self, kind, *_):
+    def stop(self):
         self.stopping.set()
         self.thread.join()
         self.client.close()
+
+
+class Bystander:
+    """Pings for as long as the block lasts, and fails if the server kept it waiting: longer than `patience` seconds on top of what a server
+    with which nothing happens took meanwhile, for the machine may be busy."""
+
+    def __init__(self, server, patience=1.0):
+        self.patience = patience
+        self.twin = Server()
+        self.pinger = Pinger(server)
+        self.compared = Pinger(self.twin)
+
+    def __enter__(self):
+        self.pinger.thread.start()
+        self.compared.thread.start()
+        return self
+
+    def __exit__(self, kind, *_):
+        self.pinger.stop()
+        self.compared.stop()
+        self.twin.stop()
         if kind is None:
-            assert not self.lost, "the bystander was thrown out"
-            assert self.worst < self.patience, f"the bystander waited {self.worst:.3f} s"
+            assert not self.pinger.lost, "the bystander was thrown out"
+            assert not self.compared.lost, "the twin has thrown out who only pings"
+            worst, usual = self.pinger.worst, self.compared.worst
+            assert worst < self.patience + 2 * usual, f"the bystander waited {worst:.3f} s, and {usual:.3f} s with a server that is left alone"
