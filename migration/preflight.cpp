@@ -138,8 +138,9 @@ void preflight::proceed(effects& out)
         return;
     case step::probe_create: {
         asked_ = numbers_.next_token();
-        // Of this home and process: no other plan draws the same.
-        probe_ = settings_.stream_prefix + std::string{preflight_probe} + matter_.self.home.substr(0, 8) + '-' + hex(static_cast<std::uint64_t>(asked_));
+        // Of this home, time and process: no other plan draws the same, nor one of a process that was killed just before.
+        probe_ = settings_.stream_prefix + std::string{preflight_probe} + matter_.self.home.substr(0, 8) + '-' + hex(began_ms_) + '-'
+               + hex(static_cast<std::uint64_t>(asked_));
         // With what is asked for the real one, which is reserved beforehand: as many copies, as much room.
         auto config = jet_config_for(matter_.stream.config, settings_, limits_);
         config.name = probe_;
