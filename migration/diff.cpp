@@ -87,6 +87,7 @@ void diff_run::rewound(jet_place above, instant now, effects& out)
 
 bool diff_run::finished() const noexcept { return impl_->over(); }
 std::string const& diff_run::failed() const noexcept { return impl_->why; }
+bool diff_run::same_messages() const noexcept { return impl_->in == impl::phase::finished && counts().of_messages() == 0; }
 bool diff_run::clean() const noexcept { return impl_->in == impl::phase::finished && counts().all() == 0; }
 diff_counts const& diff_run::counts() const noexcept { return impl_->report.counts(); }
 std::vector<diff_finding> const& diff_run::findings() const noexcept { return impl_->report.findings(); }

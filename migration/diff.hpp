@@ -44,6 +44,7 @@ struct diff_finding {
 struct diff_counts {
     std::uint64_t missing = 0, extra = 0, different = 0, out_of_order = 0;
     std::uint64_t all() const noexcept { return missing + extra + different + out_of_order; }
+    std::uint64_t of_messages() const noexcept { return missing + extra + different; }
 };
 
 class diff_run {
@@ -80,6 +81,8 @@ public:
     bool finished() const noexcept;              ///< to its end, or `failed`
     std::string const& failed() const noexcept;  ///< why it could not go on; empty = it could
     bool clean() const noexcept;                 ///< finished, and found nothing
+    /// Finished, and both sides hold the same messages, if not all in the same order. What stands in another order does so for good.
+    bool same_messages() const noexcept;
     /// In places: `total` is 0 until it is known.
     struct progress {
         std::uint64_t done = 0, total = 0;

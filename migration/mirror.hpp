@@ -146,6 +146,12 @@ private:
         message_seq start = 0;         ///< start: the first row of the copy
         bool resumed = false;          ///< start: goes on with an earlier copy
         bool deleted = false;          ///< cancel: the JetStream stream is gone
+        struct standing {
+            stream_phase phase{};
+            std::uint64_t since_ms = 0;
+            bool paused = false;
+            std::optional<journal::breakdown> broken;
+        } before;                      ///< what the journal said: it does so again if it cannot be written
         std::unique_ptr<preflight> checks;
     };
 
@@ -202,6 +208,7 @@ private:
     void job_stored(store_event::any const&, instant, effects&);
     void job_done(instant, effects&);                          // the store did what the stage asked for
     void job_failed(std::string why, instant, effects&);
+    void come_to_nothing(std::string const& why, instant, effects&);
     void advance(instant, effects&);                           // one step of a stage that waits for no answer
     void checked(instant, effects&);                           // the preflight is over
 
@@ -216,6 +223,7 @@ private:
     /// As `migrate status` shows them: of everything, or of the newest messages. Null = there is nothing to show.
     nlohmann::json diff_figures(bool of_tail) const;
     bool tail_differs() const;
+    static bool same_messages(nlohmann::json const& ended);
 
     // mirror_start.cpp
     void start(instant, effects&);

@@ -114,7 +114,14 @@ void mirror::look_at_diff(instant now, effects& out)
 bool mirror::tail_differs() const
 {
     auto const at = [](nlohmann::json const& of) { return of.is_object() ? of.value("at_ms", std::uint64_t{0}) : 0; };
-    return journal_.diff_tail.is_object() && !journal_.diff_tail.value("clean", false) && at(journal_.diff_tail) > at(journal_.diff);
+    return journal_.diff_tail.is_object() && !same_messages(journal_.diff_tail) && at(journal_.diff_tail) > at(journal_.diff);
+}
+
+/// As `diff_run::same_messages`, of what the journal keeps of one.
+bool mirror::same_messages(nlohmann::json const& ended)
+{
+    auto const found = [&](char const* kind) { return ended.value(kind, std::uint64_t{1}) != 0; };
+    return ended.value("clean", false) || !(found("missing") || found("extra") || found("different"));
 }
 
 nlohmann::json mirror::diff_report() const

@@ -119,7 +119,7 @@ std::vector<std::string> mirror::not_ready(instant now, bool for_command) const
         why.push_back("the last diff failed: " + journal_.diff_failed.value("error", "") + ": 'kedge migrate diff " + name() + '\'');
     else if (last.is_null())
         why.push_back((journal_.diff_tail.is_null() ? "no diff was made" : "only the newest messages were compared") + std::string{": 'kedge migrate diff "} + name() + '\'');
-    else if (!last.value("clean", false))
+    else if (!same_messages(last))
         why.push_back("the last diff found differences: 'kedge migrate diff " + name() + '\'');
     else if (last.value("generation", facts.generation) != facts.generation)
         why.push_back(jet_name() + " went back to an older copy since the last diff: 'kedge migrate diff " + name() + '\'');

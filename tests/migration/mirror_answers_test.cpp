@@ -116,6 +116,27 @@ TEST_CASE("a clean comparison of the newest messages is none of all, and one tha
     CHECK(says(w.status()["not_ready"], "the last 10 messages differ"));
 }
 
+TEST_CASE("a message that was late in JetStream is told, and nobody has to wait for it: that order stays for good")
+{
+    mirror_world w{5};
+    bring_to(w, "MIRRORING");
+    w.bus.refuse_next("CHAT", 503, "no responders");
+    w.publish(2);
+    REQUIRE(w.until([&] { return caught_up(w); }));
+    auto const jet = w.jet();
+    REQUIRE(std::stoi(jet.back()) + 1 == std::stoi(jet.at(jet.size() - 2)));
+    compare(w);
+    auto const found = w.status()["diff"];
+    CHECK(found["clean"] == false);
+    CHECK(found["out_of_order"] == 1);
+    REQUIRE(w.until([&] { return w.status()["ready"] == true; }));
+    must(w.run("switch"));
+    REQUIRE(w.until([&] { return w.status()["tail"].value("running", true) == false; }));  // the diff behind a switch
+    CHECK(w.status()["tail"]["out_of_order"] == 1);
+    REQUIRE(w.until([&] { return w.status()["ready"] == true; }));
+    must(w.run("reverse"));
+}
+
 TEST_CASE("a stream that could not be switched, or not be brought back, is not ready, and says why")
 {
     for (auto const* const state : {"MIRRORING", "NATS"}) {
