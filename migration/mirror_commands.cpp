@@ -42,6 +42,7 @@ void mirror::ask(command what, token request, std::string const& user, migration
     job_->user = user;
     job_->known = known;
     job_->began_ms = now.steady_ms;
+    job_->before = {journal_.phase, journal_.since_ms, journal_.paused, journal_.broken};
     if (known.state.id == stream_.id && phase() == stream_phase::legacy)
         stream_ = known.state;  // it may have been edited since
     switch (job_->what.what) {

@@ -164,25 +164,25 @@ void mirror::job_failed(std::string why, instant now, effects& out)
             --journal_.authority_epoch;
             if (job_->what.abandon) {
                 journal_.phase = stream_phase::nats;
-                context_.gates.open(stream_.id, ingress::way::jetstream);
+                context_.gates.open(stream_.id, ingress::way::jetstream, {});
                 break;
             }
             journal_.phase = forward() ? stream_phase::switching : stream_phase::reversing;
             return roll_back("the journal could not be written: " + why, now, out);
         case command::verb::start:
-            journal_.phase = stream_phase::legacy;
             if (!job_->resumed) {  // it has come to nothing: the next one begins anew
                 journal_.created_ns = 0;
                 journal_.marked.clear();
             }
+            come_to_nothing(why, now, out);
             break;
-        case command::verb::pause: journal_.paused = false; break;
-        case command::verb::complete: journal_.phase = stream_phase::nats; break;
-        case command::verb::cancel: journal_.phase = replica_ && replica_->running() ? stream_phase::mirroring : phase(); break;
+        case command::verb::pause:
+        case command::verb::resume:
+        case command::verb::complete:
+        case command::verb::cancel: come_to_nothing(why, now, out); break;
         case command::verb::plan:
         case command::verb::status:
         case command::verb::diff:
-        case command::verb::resume:
         case command::verb::events: break;
         }
         break;
@@ -209,6 +209,17 @@ void mirror::job_failed(std::string why, instant now, effects& out)
     }
     dirty_ = recorded_;
     refuse_job(std::move(why), out);
+}
+
+/// The journal says again what it said before the command; but not that nothing has broken meanwhile.
+void mirror::come_to_nothing(std::string const& why, instant now, effects& out)
+{
+    journal_.phase = job_->before.phase;
+    journal_.since_ms = job_->before.since_ms;
+    journal_.paused = job_->before.paused;
+    if (!journal_.broken)
+        journal_.broken = job_->before.broken;
+    note(std::string{to_string(job_->what.what)} + " came to nothing", "the journal could not be written: " + why, {}, now, out);
 }
 
 void mirror::checked(instant now, effects& out)

@@ -534,3 +534,29 @@ TEST_CASE("a diff knows the configured limits: what was set aside for them is no
         CHECK(told["clean"] == true);
     }
 }
+
+TEST_CASE("a command whose word could not be written down leaves everything as it was, and may be given again")
+{
+    for (auto const* const verb : {"pause", "resume", "cancel"}) {
+        INFO(verb);
+        mirror_world w{91};
+        bring_to(w, "MIRRORING");
+        if (verb != std::string{"pause"})
+            must(w.run("pause"));
+        auto const flags = w.status()["flags"];
+        w.settle();
+        auto const request = w.ask(verb);
+        w.store.fail(memory_store::fault::broken);
+        REQUIRE(w.until([&] { return w.answer_to(request).has_value(); }));
+        refused_because(w.answer_to(request), "the disk failed");
+        CHECK(w.state() == "MIRRORING");
+        CHECK(w.status()["flags"] == flags);
+        w.advance(2000);
+        w.settle();
+        CHECK(w.status()["flags"] == flags);
+        must(w.run(verb));
+        must(w.run(verb == std::string{"cancel"} ? "start" : "resume"));
+        w.publish(3);
+        both_sides_are_one(w);
+    }
+}
