@@ -80,6 +80,10 @@ void ingress::pass(std::vector<store_request::append>&& batch, std::vector<store
             if (at->counted)
                 at->flights.emplace(each.request, each.epoch);
             queued.push_back(std::move(each));
+        } else if (!at->just_read.empty() && is_just_read(*at, each)) {
+            auto const why = just_stored();
+            bar(each.stream, each.epoch, why);
+            refuse(each, why, told);
         } else {
             if (at->counted)
                 at->flights.emplace(each.request, each.epoch);
@@ -92,6 +96,12 @@ void ingress::pass(std::vector<store_request::append>&& batch, std::vector<store
     batch.resize(kept);
     if (!batch.empty())
         host_->append(std::move(batch));
+}
+
+bool ingress::is_just_read(gate& at, store_request::append const& what)
+{
+    at.just_read.forget_old(what.time_ms);
+    return at.just_read.holds(what);
 }
 
 void ingress::hold(gate& at, store_request::append&& what, std::vector<store_event::any>& told)
@@ -190,7 +200,7 @@ void ingress::hold(stream_id stream, std::uint64_t bytes_max, std::string senten
     at->sentence = std::move(sentence);
 }
 
-void ingress::open(stream_id stream, way to)
+void ingress::open(stream_id stream, way to, recent_reads just_read)
 {
     std::vector<store_event::any> told;
     {
@@ -199,6 +209,7 @@ void ingress::open(stream_id stream, way to)
         if (!at)
             return;
         at->to = to;
+        at->just_read = std::move(just_read);
         release(*at, told);
     }
     if (!told.empty())

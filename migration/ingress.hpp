@@ -16,6 +16,7 @@
 #include <boost/unordered/unordered_flat_map.hpp>
 
 #include "migration/effects.hpp"
+#include "migration/recent_reads.hpp"
 #include "router/migration_port.hpp"
 #include "router/store/batch_events.hpp"
 
@@ -55,8 +56,9 @@ public:
 
     /// Appends are kept here, up to `bytes_max`; the first that finds no room ends as `unavailable` with the sentence.
     void hold(stream_id, std::uint64_t bytes_max, std::string sentence);
-    /// What is held goes on, in its order and before whatever comes now.
-    void open(stream_id, way);
+    /// What is held goes on, in its order and before whatever comes now. On its way to the store, which compares no ids, a publish that
+    /// was `just_read` ends as `unavailable`: for those that JetStream is to order the replica sees to it.
+    void open(stream_id, way, recent_reads just_read);
 
     /// Of appends that came by `sinks::queue`, those that may still be ordered: something before them may have been lost since.
     std::vector<store_request::append> admit(std::vector<store_request::append> queued);
@@ -89,11 +91,13 @@ private:
         std::string sentence;
         std::vector<store_request::append> held;
         std::uint64_t held_bytes = 0;
+        recent_reads just_read;
         boost::unordered_flat_map<token, std::uint64_t> flights;  ///< epoch of each append that is under way
     };
 
     // All with the lock held.
     gate* find(stream_id);
+    static bool is_just_read(gate&, store_request::append const&);
     static void refuse(store_request::append const&, failure, std::vector<store_event::any>& told);
     void pass(std::vector<store_request::append>&&, std::vector<store_event::any>& told);
     void hold(gate&, store_request::append&&, std::vector<store_event::any>& told);

@@ -89,7 +89,7 @@ void mirror::change_compared(instant now, effects& out)
         return end("the diff of the last " + count_of(tail_compared, "message") + " did not end within " + time_text(compare_ms));
     if (diff_ && !diff_->failed().empty())
         return end("the diff of the last messages failed: " + diff_->failed());
-    if (diff_ && !diff_->clean())
+    if (diff_ && !diff_->same_messages())
         return end("the last messages differ: 'kedge migrate diff " + name() + "' says where");
     // The hold lasts as long as what is under way when it begins, and the diff was in the way of that: let it pass first.
     if (lag_ms(now) > calm_lag_ms && now.steady_ms < job_->stage_ms + calm_wait_ms)
@@ -166,7 +166,7 @@ void mirror::change_open(instant now, effects& out)
     auto const to = authority_in(phase());
     auto const held = context_.gates.look(stream_.id).held;
     replica_->set_authority(to, journal_.authority_epoch);
-    context_.gates.open(stream_.id, to == authority::sqlite ? ingress::way::store : ingress::way::jetstream);
+    context_.gates.open(stream_.id, to == authority::sqlite ? ingress::way::store : ingress::way::jetstream, replica_->just_read());
     out.reached.push_back(label("released"));
     answer({0,
             {{"stream", name()},
@@ -187,7 +187,7 @@ void mirror::roll_back(std::string why, instant now, effects& out)
     bool const switching = phase() == stream_phase::switching;
     enter(switching ? phase_event::switch_rolled_back : phase_event::reverse_rolled_back, why, job_->user, now, out);
     write(out);
-    context_.gates.open(stream_.id, switching ? ingress::way::store : ingress::way::jetstream);
+    context_.gates.open(stream_.id, switching ? ingress::way::store : ingress::way::jetstream, replica_->just_read());
     auto const held_ms = job_->held_ms == 0 ? 0 : now.steady_ms - job_->held_ms;
     refuse_job("rolled back: " + why, out,
                {{"stream", name()}, {"state", to_string(phase())}, {"held_ms", held_ms}, {"held_messages", held}});
@@ -246,7 +246,7 @@ void mirror::abandon_open(instant now, effects& out)
     auto const seen = context_.gates.look(stream_.id);
     if (seen.in_flight != 0)
         return go(stage::opening, now);
-    context_.gates.open(stream_.id, ingress::way::store);
+    context_.gates.open(stream_.id, ingress::way::store, replica_->just_read());
     out.reached.emplace_back("abandon.released");
     answer({0,
             {{"stream", name()}, {"state", to_string(phase())}, {"held_ms", now.steady_ms - job_->began_ms}, {"held_messages", seen.held}},

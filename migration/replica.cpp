@@ -235,6 +235,8 @@ void replica::publish(std::vector<store_request::append> what, instant now, effe
 
 std::size_t replica::unsettled() const noexcept { return impl_->unsettled(); }
 
+recent_reads const& replica::just_read() const noexcept { return impl_->own.recent; }
+
 void replica::abandon(std::string why, instant now, effects& out)
 {
     impl_->lose_all({error_code::unavailable, std::move(why)}, now, out);

@@ -14,6 +14,7 @@
 
 #include "migration/backend.hpp"
 #include "migration/effects.hpp"
+#include "migration/recent_reads.hpp"
 #include "migration/settings.hpp"
 #include "router/core/actions.hpp"
 #include "router/protocol/limits.hpp"
@@ -82,6 +83,8 @@ public:
     /// Publishes that are queued, on their way, or of unknown outcome (sent, and the link went before the answer). Those of unknown
     /// outcome are settled when the importer has passed the stream's end as of the next link.
     std::size_t unsettled() const noexcept;
+    /// What was stored of late, and may be sent again by who has not heard of it.
+    recent_reads const& just_read() const noexcept;
     /// Ends what is queued or unknown as `unavailable`: an operator gives the other side up.
     void abandon(std::string why, instant, effects&);
 

@@ -15,6 +15,7 @@
 
 #include "migration/identity.hpp"
 #include "migration/lanes.hpp"
+#include "migration/recent_reads.hpp"
 #include "migration/replica.hpp"
 
 namespace kedge::migration {
@@ -77,16 +78,6 @@ struct retry_state {
     unsigned refused_rounds = 0;     ///< in a row that it was this one
 };
 
-/// Own publishes that were read back when nobody waited for them: their appends were given up, or another process's. Until the core
-/// has heard of the row, it may hand out the same publish again.
-struct recent_reads {
-    std::unordered_set<std::uint64_t> keys;  ///< of sender and id or number
-    std::deque<std::pair<std::uint64_t, std::uint64_t>> order;  ///< when (steady), and which; oldest first
-
-    static constexpr std::size_t keys_max = 100'000;
-    static constexpr std::uint64_t kept_ms = 60'000;  ///< the core hears of it at once, even if it is busy
-};
-
 /// Publishes whose outcome nobody knew when they ended. Their nodes send them again; if JetStream was given up meanwhile
 /// (`reverse --abandon`) the log orders them, and what JetStream then proves to have taken all the same is a copy of that row.
 struct unknown_ends {
@@ -105,9 +96,6 @@ struct unknown_ends {
         }
     }
 };
-
-/// Of a node's publish: by sender and id, or number.
-std::uint64_t key_of(std::string_view sender, std::string_view id, std::uint64_t n);
 
 /// Publishes that JetStream orders.
 struct publish_state {

@@ -4,7 +4,6 @@
 #include <utility>
 
 #include <sodium.h>
-#include <xxhash.h>
 
 #include "migration/percent.hpp"
 #include "migration/replica_impl.hpp"
@@ -22,12 +21,6 @@ bool is_same_publish(publish_entry const& e, std::string_view sender, std::strin
 }
 
 }  // namespace
-
-std::uint64_t key_of(std::string_view sender, std::string_view id, std::uint64_t n)
-{
-    auto const hash = XXH3_64bits_withSeed(sender.data(), sender.size(), n);
-    return XXH3_64bits_withSeed(id.data(), id.size(), hash);
-}
 
 /// Numbers begin anew under each authority epoch. What was open, which is nothing at a switch, is sent again under the new one.
 void replica::impl::new_lane()
@@ -56,15 +49,11 @@ void replica::impl::new_lane()
 
 void replica::impl::publish(std::vector<store_request::append>&& what, instant now, effects& out)
 {
-    auto& recent = own.recent;
-    while (!recent.order.empty() && recent.order.front().first + recent_reads::kept_ms <= now.steady_ms) {
-        recent.keys.erase(recent.order.front().second);
-        recent.order.pop_front();
-    }
+    own.recent.forget_old(now.wall_ms);
     std::optional<std::uint64_t> lost_epoch;  // what was pipelined behind a loss falls with it
-    auto const lose_from_here = [&](store_request::append const& append, char const* why) {
+    auto const lose_from_here = [&](store_request::append const& append, failure why) {
         lost_epoch = append.epoch;
-        lose(append, {error_code::unavailable, why}, out);
+        lose(append, std::move(why), out);
     };
     for (auto& append : what) {
         auto const bytes = append.message->cost();
@@ -72,12 +61,12 @@ void replica::impl::publish(std::vector<store_request::append>&& what, instant n
             lose(append, {error_code::unavailable, "a publish before it was not stored"}, out);
             continue;
         }
-        if (!recent.keys.empty() && append.named && recent.keys.contains(key_of(append.sender->view(), append.message->id(), append.n))) {
-            lose_from_here(append, "it has just been stored: send it again with the same id");
+        if (own.recent.holds(append)) {
+            lose_from_here(append, just_stored());
             continue;
         }
         if (own.queue_bytes + bytes > bounds.hold_bytes && own.queue_bytes != 0) {
-            lose_from_here(append, "too much waits for NATS");
+            lose_from_here(append, {error_code::unavailable, "too much waits for NATS"});
             continue;
         }
         publish_entry e;
@@ -258,9 +247,7 @@ std::optional<store_request::append> replica::impl::claim(sighting const& seen, 
             own.queue.erase(e);
             return taken;
         }
-    auto& recent = own.recent;
-    if (auto const key = key_of(sender, m.id(), seen.n); recent.keys.size() < recent_reads::keys_max && recent.keys.insert(key).second)
-        recent.order.emplace_back(now.steady_ms, key);
+    own.recent.add(sender, m.id(), seen.n, now.wall_ms);
     return std::nullopt;
 }
 

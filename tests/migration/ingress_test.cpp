@@ -93,14 +93,14 @@ TEST_CASE("what is held goes on in its order, before what comes later, and holds
     CHECK(g.gates.look(chat).in_flight == 1);
     SECTION("to the store again")
     {
-        g.gates.open(chat, ingress::way::store);
+        g.gates.open(chat, ingress::way::store, {});
         g.publish({g.make(chat)});
         CHECK(g.numbers(g.passed) == list{1, 2, 4, 3, 5, 6});
         CHECK(g.gates.look(chat).in_flight == 4);
     }
     SECTION("to JetStream")
     {
-        g.gates.open(chat, ingress::way::jetstream);
+        g.gates.open(chat, ingress::way::jetstream, {});
         g.publish({g.make(chat), g.make(other)});
         CHECK(g.numbers(g.queued) == list{3, 5, 6});
         CHECK(g.numbers(g.passed) == list{1, 2, 4, 7});
@@ -128,6 +128,38 @@ TEST_CASE("what is held goes on in its order, before what comes later, and holds
     }
 }
 
+TEST_CASE("a publish that was just read from JetStream does not go to the store a second time")
+{
+    gatehouse g;
+    g.gates.watch(chat, ingress::way::jetstream);
+    g.gates.hold(chat, 1 << 20, "too much");
+    auto again = g.make(chat, 1);
+    again.named = true;
+    again.time_ms = 1000;
+    recent_reads just_read;
+    just_read.add(again.sender->view(), again.message->id(), again.n, 1000);
+    auto behind = g.make(chat, 1), other_epoch = g.make(chat, 2);
+    auto same_id_later = again;
+    same_id_later.request = token{9};
+    same_id_later.epoch = 3;
+    same_id_later.time_ms = 1000 + recent_reads::kept_ms;
+    SECTION("held until then")
+    {
+        g.publish({again, behind, other_epoch});
+        g.gates.open(chat, ingress::way::store, just_read);
+    }
+    SECTION("or on its way to here")
+    {
+        g.gates.open(chat, ingress::way::store, just_read);
+        g.publish({again, behind, other_epoch});
+    }
+    REQUIRE(g.failed.size() == 2);  // with what was pipelined behind it
+    CHECK(g.failed[0].why == just_stored());
+    CHECK(g.numbers(g.passed) == list{3});
+    g.publish({same_id_later});
+    CHECK(g.numbers(g.passed) == list{3, 9});
+}
+
 TEST_CASE("a held append that finds no room ends, and with it what was pipelined behind it")
 {
     gatehouse g;
@@ -141,7 +173,7 @@ TEST_CASE("a held append that finds no room ends, and with it what was pipelined
     CHECK(g.overflows == 1);
     REQUIRE(g.failed.size() == 2);
     CHECK(g.failed[0].why == failure{error_code::unavailable, "no room"});
-    g.gates.open(chat, ingress::way::store);
+    g.gates.open(chat, ingress::way::store, {});
     CHECK(g.numbers(g.passed) == list{});  // what was held is of the epoch that was lost
     CHECK(g.failed.size() == 4);
     g.publish({g.make(chat, 1), g.make(chat, 2)});
@@ -158,7 +190,7 @@ TEST_CASE("an append that the store failed bars what is held behind it from JetS
     g.publish({g.make(chat, 5), g.make(chat, 6)});
     g.gates.failed(chat, token{1}, {error_code::store_full, "full"});
     CHECK(g.gates.look(chat).in_flight == 0);
-    g.gates.open(chat, ingress::way::jetstream);
+    g.gates.open(chat, ingress::way::jetstream, {});
     CHECK(g.numbers(g.queued) == list{3});
     REQUIRE(g.failed.size() == 1);
     CHECK(g.failed[0].why.code == error_code::store_full);
