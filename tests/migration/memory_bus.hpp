@@ -78,6 +78,7 @@ public:
     void refuse_no_more(std::string const& stream) { refusals_.erase(stream); }
     /// The next `times` publishes of backends are stored, and not acknowledged.
     void lose_acks(std::size_t times) { lose_acks_ += times; }
+    void lose_no_more_acks() { lose_acks_ = 0; }
     /// Acknowledgements wait, while everything else comes.
     void hold_acks(bool on);
     /// The next request (no publish) of a backend ends so.

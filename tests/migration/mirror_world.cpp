@@ -1,7 +1,11 @@
 #include "tests/migration/mirror_world.hpp"
 
 #include <algorithm>
+#include <iostream>
 #include <stdexcept>
+
+#include "router/core/digest.hpp"
+#include "tests/migration/replica_trace.hpp"
 
 namespace kedge::migration {
 
@@ -33,6 +37,8 @@ void mirror_world::boot()
     p.incarnation = contents.incarnation;
     p.secret = contents.secret;
     p.gates.attach(*this);
+    for (auto const& known : contents.ids)
+        stored_ids_.insert(known.id);
     stream = *std::ranges::find(contents.streams, std::string{name}, [](auto const& s) { return s.config.name; });
     mirror_context const context{bounds, server, p.incarnation, p.secret, p.gates, p.link, p.bridges};
     std::optional<mirror_state> found;
@@ -49,7 +55,7 @@ void mirror_world::boot()
 
 void mirror_world::crash()
 {
-    backend->cut("the process was killed", {});
+    backend->cut("the process was killed", {.landed = std::nullopt, .late = 0, .told = std::nullopt});
     backend.reset();
     alive.reset();
     to_store_.clear();
@@ -123,9 +129,23 @@ void mirror_world::advance(std::uint64_t ms)
     carry_out();
 }
 
+void mirror_world::trace(std::string const& line) const
+{
+    if (tracing && !line.empty())
+        std::cerr << bus.now_ms() % 10'000'000 << "     " << line << '\n';
+}
+
 void mirror_world::carry_out()
 {
     auto fx = std::exchange(todo_, {});
+    if (tracing) {
+        for (auto const& each : fx.store)
+            trace(test::line_of(each));
+        for (auto const& each : fx.backend)
+            trace(test::line_of(each));
+        for (auto const& each : fx.lost)
+            trace("given up: " + std::to_string(static_cast<std::uint64_t>(each.request)) + ", " + each.why.message);
+    }
     if (!fx.lost.empty())
         alive->gates.lose(fx.lost);
     append(std::move(fx.appends));
@@ -145,6 +165,8 @@ void mirror_world::on_backend(backend_event::any& event)
     if (killed_ || !alive)
         return;
     auto& p = *alive;
+    if (tracing)
+        trace(test::line_of(event));
     if (auto const* const up = std::get_if<backend_event::link_up>(&event)) {
         p.link.up = *up;
         p.link.why.clear();
@@ -165,6 +187,8 @@ void mirror_world::on_backend(backend_event::any& event)
 void mirror_world::on_store(store_event::any const& event)
 {
     auto& m = *alive->mirror;
+    if (tracing)
+        trace(test::line_of(event));
     auto const is_other = [&](auto const& e) {
         if constexpr (requires { e.stream == stream.id; })
             return e.stream != stream.id;
@@ -189,7 +213,7 @@ void mirror_world::core_hears(store_event::any const& event)
         for (auto const& each : rows->rows) {
             stream.last = each.stored.seq;
             if (auto const id = each.stored.message->id(); !id.empty())
-                stored_ids_.emplace(id, each.stored.message->body());
+                stored_ids_.emplace(id);
             auto const at = flights_.find(each.origin);
             if (at == flights_.end())
                 continue;
@@ -228,7 +252,7 @@ void mirror_world::tell(std::vector<store_event::any> events)
         core_hears(each);
 }
 
-void mirror_world::send(std::string const& body, std::string const& who, bool)
+void mirror_world::send(std::string const& body, std::string const& who)
 {
     store_request::append a;
     a.request = token{++last_token_};
@@ -238,26 +262,33 @@ void mirror_world::send(std::string const& body, std::string const& who, bool)
     a.sender = shared_bytes::copy_of(who);
     a.named = true;
     a.message = message::make({"chat.room", "id-" + body, {}, {}, body});
+    a.digest = digest_of(*a.message);
     flights_.emplace(a.request, flight{body, who});
+    trace("append " + std::to_string(last_token_) + ", " + body + " of " + who);
     alive->gates.append({std::move(a)});
 }
 
-void mirror_world::publish(std::size_t messages, std::string const& who)
+std::string mirror_world::publish(std::size_t messages, std::string const& who)
 {
     for (std::size_t i = 0; i < messages; ++i)
         send(std::to_string(++last_body_), who);
+    return std::to_string(last_body_);
 }
 
 void mirror_world::publish_again()
 {
-    for (auto& each : std::exchange(lost_, {}))
-        if (auto const known = stored_ids_.find("id-" + each.body); known != stored_ids_.end())
+    auto again = std::exchange(lost_, {});
+    std::ranges::sort(again, {}, [](flight const& each) { return std::stoull(each.body); });  // over a crash they are of several lives
+    if (forgets_order)
+        std::ranges::reverse(again);
+    for (auto& each : again)
+        if (!forgets_ids && stored_ids_.contains("id-" + each.body))
             accepted.push_back(each.body);
         else
             send(each.body, each.who);
 }
 
-void mirror_world::publish_native(std::size_t messages)
+std::string mirror_world::publish_native(std::size_t messages)
 {
     for (std::size_t i = 0; i < messages; ++i) {
         bus_message m;
@@ -265,6 +296,7 @@ void mirror_world::publish_native(std::size_t messages)
         m.body = "native-" + std::to_string(++last_body_);
         bus.publish(std::move(m));
     }
+    return "native-" + std::to_string(last_body_);
 }
 
 token mirror_world::ask(std::string const& verb, nlohmann::json args)
@@ -288,6 +320,12 @@ std::optional<admin_result> mirror_world::run(std::string const& verb, nlohmann:
     return answers_.at(request);
 }
 
+std::optional<admin_result> mirror_world::answer_to(token request) const
+{
+    auto const at = answers_.find(request);
+    return at == answers_.end() ? std::nullopt : std::optional{at->second};
+}
+
 nlohmann::json mirror_world::status() { return alive->mirror->status(now()); }
 
 std::string mirror_world::state() { return std::string{to_string(alive->mirror->phase())}; }
@@ -306,6 +344,12 @@ std::vector<std::string> mirror_world::log()
         if (read.end)
             return out;
     }
+}
+
+message_seq mirror_world::first_row()
+{
+    auto const contents = store.load(bus.now_ms());
+    return contents.mirrors.empty() ? 1 : contents.mirrors.front().start;
 }
 
 std::vector<std::string> mirror_world::jet()

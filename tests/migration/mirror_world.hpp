@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -57,24 +58,30 @@ public:
     token ask(std::string const& verb, nlohmann::json args = nlohmann::json::object());
     /// Asks and waits for the answer. A killed process gives none.
     std::optional<admin_result> run(std::string const& verb, nlohmann::json args = nlohmann::json::object());
+    std::optional<admin_result> answer_to(token) const;
     nlohmann::json status();
     std::string state();
 
     // -- publishers
     /// An SSH client's, with a number that is its id and body.
-    void publish(std::size_t messages = 1, std::string const& who = "alice/one");
-    void publish_native(std::size_t messages = 1);
+    std::string publish(std::size_t messages = 1, std::string const& who = "alice/one");  ///< the last one's body
+    std::string publish_native(std::size_t messages = 1);  ///< the last one's body
     /// Again whatever was not answered, as clients that keep ids do.
     void publish_again();
     std::size_t unanswered() const { return flights_.size(); }
+    std::size_t to_send_again() const { return lost_.size(); }
 
     // -- what is where
     std::vector<std::string> log();       ///< bodies, by seq
     std::vector<std::string> jet();       ///< bodies, by place
+    message_seq first_row();              ///< from which on rows are part of the copy
     std::vector<std::string> accepted;    ///< bodies answered `ok`
     std::vector<failure> failures;        ///< of publishes
     std::vector<nlohmann::json> announced;
     migration_picture_ptr shown;
+    bool tracing = false;                 ///< to standard error: what passes between the mirror and its surroundings
+    bool forgets_ids = false;             ///< the core knows no id that was stored
+    bool forgets_order = false;           ///< what is sent again comes the other way round
     std::function<void(store_event::any const&)> on_core_hears;  ///< everything that the core is told
 
     memory_store store;
@@ -107,11 +114,11 @@ public:
 
 private:
     void carry_out();
+    void trace(std::string const& line) const;
     void on_backend(backend_event::any&);
     void on_store(store_event::any const&);
     void core_hears(store_event::any const&);
-    void send(std::string const& body, std::string const& who, bool native_clock = false);
-
+    void send(std::string const& body, std::string const& who);
 
     effects todo_;
     std::vector<store_request::any> to_store_;
@@ -122,7 +129,7 @@ private:
     };
     std::map<token, flight> flights_;   // of this process
     std::vector<flight> lost_;          // not answered ok: to be sent again, in this order
-    std::map<std::string, std::string> stored_ids_;  // as the core's window: what is in the log already
+    std::set<std::string> stored_ids_;  // as the core's window: what is in the log already
     std::uint64_t epoch_ = 1;
     std::uint64_t last_token_ = 0;
     std::uint64_t last_body_ = 0;

@@ -1,21 +1,15 @@
 // Thousands of lives of a replica, each from a seed. KEDGE_SIM_SEEDS: how many; KEDGE_SIM_SEED: just that one
 // (KEDGE_SIM_TRACE=1: with its history).
 
-#include <cstdlib>
 #include <iostream>
 
 #include "tests/catch.hpp"
 #include "tests/migration/replica_sim.hpp"
+#include "tests/sim/variable.hpp"
 
 namespace kedge::migration::test {
 
 namespace {
-
-std::uint64_t variable(char const* name, std::uint64_t otherwise)
-{
-    char const* const text = std::getenv(name);
-    return text && *text ? std::strtoull(text, nullptr, 10) : otherwise;
-}
 
 std::ostream& operator<<(std::ostream& out, sim_counts const& c)
 {
@@ -37,13 +31,13 @@ void add(sim_counts& to, sim_counts const& c)
 
 TEST_CASE("a replica under everything that can happen: both sides equal, nothing lost, nothing double, in order", "[sim]")
 {
-    auto const single = variable("KEDGE_SIM_SEED", 0);
-    auto const first = single != 0 ? single : variable("KEDGE_SIM_FIRST", 1);
-    auto const count = single != 0 ? 1 : variable("KEDGE_SIM_SEEDS", 2000);
+    auto const single = sim::variable("KEDGE_SIM_SEED", 0);
+    auto const first = single != 0 ? single : sim::variable("KEDGE_SIM_FIRST", 1);
+    auto const count = single != 0 ? 1 : sim::variable("KEDGE_SIM_SEEDS", 2000);
     sim_counts all;
     unsigned broken = 0;
     for (auto seed = first; seed < first + count && broken < 10; ++seed) {
-        replica_sim one{seed, mutation::none, variable("KEDGE_SIM_TRACE", 0) != 0};
+        replica_sim one{seed, mutation::none, sim::variable("KEDGE_SIM_TRACE", 0) != 0};
         auto const why = one.run();
         add(all, one.counts);
         if (!why.empty()) {

@@ -1,6 +1,5 @@
 // Thousands of short lives of a server, each from a seed. KEDGE_SIM_SEEDS: how many; KEDGE_SIM_SEED: just that one.
 #include <algorithm>
-#include <cstdlib>
 #include <iostream>
 #include <string>
 #include <utility>
@@ -8,19 +7,14 @@
 
 #include "tests/catch.hpp"
 #include "tests/sim/simulation.hpp"
+#include "tests/sim/variable.hpp"
 
 namespace {
-
-std::uint64_t number_from(char const* variable, std::uint64_t otherwise)
-{
-    char const* const text = std::getenv(variable);
-    return text && *text ? std::strtoull(text, nullptr, 10) : otherwise;
-}
 
 void show(std::uint64_t seed, std::string const& violated, kedge::sim::scene what)
 {
     constexpr std::size_t lines = 400;
-    auto const again = kedge::sim::simulate(seed, number_from("KEDGE_SIM_LINES", lines), {}, what);
+    auto const again = kedge::sim::simulate(seed, kedge::sim::variable("KEDGE_SIM_LINES", lines), {}, what);
     for (auto const& line : again.history)
         std::cerr << line << '\n';
     std::cerr << "seed " << seed << ": " << violated << "\nagain: KEDGE_SIM_SEED=" << seed << " (KEDGE_SIM_LINES=N for more)\n";
@@ -30,9 +24,9 @@ void show(std::uint64_t seed, std::string const& violated, kedge::sim::scene wha
 
 void run_seeds(kedge::sim::scene scene, std::uint64_t usual)
 {
-    auto const single = number_from("KEDGE_SIM_SEED", 0);
-    auto const first = single ? single : number_from("KEDGE_SIM_FIRST", 1);
-    auto const count = single ? 1 : number_from("KEDGE_SIM_SEEDS", usual);
+    auto const single = kedge::sim::variable("KEDGE_SIM_SEED", 0);
+    auto const first = single ? single : kedge::sim::variable("KEDGE_SIM_FIRST", 1);
+    auto const count = single ? 1 : kedge::sim::variable("KEDGE_SIM_SEEDS", usual);
     std::uint64_t deliveries = 0, messages = 0, lives = 0, calls = 0;
     std::vector<std::pair<std::uint64_t, std::string>> broken;
     for (std::uint64_t seed = first; seed < first + count; ++seed) {
