@@ -135,6 +135,7 @@ bool diff_run::impl::walk(instant now, effects& out)
         in = phase::verifying;
         return true;
     }
+    bool const full = suspects.size() >= suspects_max;
     verify();
     if (at > end) {
         in = phase::finished;
@@ -142,7 +143,7 @@ bool diff_run::impl::walk(instant now, effects& out)
         return true;
     }
     ask_for_more(now, out);
-    return false;
+    return full;  // what stopped it was not that something is missing
 }
 
 void diff_run::impl::refill(instant now)
