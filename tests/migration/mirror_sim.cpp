@@ -77,6 +77,8 @@ std::string mirror_sim::run()
 
 void mirror_sim::act()
 {
+    if (random_.percent(2))
+        (void)world_.status();
     if (up_ms_ != 0 && up_ms_ <= world_.bus.now_ms()) {
         up_ms_ = 0;
         world_.bus.freeze(false);
@@ -152,7 +154,15 @@ void mirror_sim::command()
         args["hold_ms"] = random_.between(1, 4000);
     if (verb == "diff" && random_.percent(50))
         args["tail"] = random_.between(1, 100);
+    if (verb == "reverse" && random_.percent(8))
+        args["abandon"] = true, args["confirm"] = mirror_world::name, args.erase("dry_run");
+    if (verb == "cancel" && world_.alive->link.up && random_.percent(40))
+        args["delete_stream"] = true, args["confirm"] = mirror_world::name;
+    if (verb == "resume" && random_.percent(20))
+        args["adopt"] = true;
     auto const request = world_.ask(verb, args);
+    abandoned_ = abandoned_ || args.contains("abandon");
+    copied_anew_ = copied_anew_ || args.contains("delete_stream");
     asked_.push_back({request, verb, world_.bus.now_ms()});
     ++counts.commands;
     trace("> " + verb + ' ' + args.dump() + " in " + world_.state());
@@ -333,7 +343,7 @@ void mirror_sim::check()
     for (auto const& body : jet)
         ++in_jet[body];
     for (auto const& [body, times] : in_log)
-        if (times != 1)
+        if (times != 1 && !abandoned_)
             fail(body + " is in the log " + std::to_string(times) + " times");
     for (auto const& body : world_.accepted)
         if (!in_log.contains(body))
@@ -341,14 +351,14 @@ void mirror_sim::check()
     if (world_.state() != "LEGACY") {
         auto const start = world_.first_row();
         for (std::size_t i = start - 1; i < log.size(); ++i)
-            if (in_jet[log[i]] != 1 && !(copied_anew_ && in_jet[log[i]] > 1))
+            if (in_jet[log[i]] != 1 && !((copied_anew_ || abandoned_) && in_jet[log[i]] > 1))
                 fail("row " + std::to_string(i + 1) + ", " + log[i] + ", is in JetStream " + std::to_string(in_jet[log[i]]) + " times");
         if (!copied_anew_)
             for (auto const& [body, times] : in_jet)
                 if (times != 0 && !in_log.contains(body) && !before_.contains(body))
                     fail(body + " is in JetStream and not in the log");
     }
-    if (!disorder_) {
+    if (!disorder_ && !abandoned_) {
         check_order("the log", log);
         if (!copied_anew_)
             check_order("JetStream", jet);

@@ -65,6 +65,7 @@ private:
     std::set<std::string> before_;         ///< natives' that were there before a start: it takes them over only if it is told to
     bool disorder_ = false;                ///< what is restored, refused or late stands behind what is newer
     bool copied_anew_ = false;             ///< the stream was given up and begun again: its JetStream stream may have a row's first copy too
+    bool abandoned_ = false;               ///< what was given up, and sent again over a restart, may be there twice
     std::uint64_t up_ms_ = 0;              ///< the server comes back, thaws
     std::string broken_;
 };
