@@ -54,6 +54,7 @@ private:
 
     sim::random_source random_;
     bool tracing_;
+    bool limited_;                         ///< the stream keeps the newest messages alone, so that one side may have what the other has not
     mirror_world world_;
     struct question {
         token request{};

@@ -16,13 +16,14 @@ mirror_world::process::process(mirror_world& w)
 {
 }
 
-mirror_world::mirror_world(std::uint64_t seed, settings const& s) : bus{seed}, bounds{s}
+mirror_world::mirror_world(std::uint64_t seed, settings const& s, std::uint64_t max_msgs) : bus{seed}, bounds{s}
 {
     bus.greeting.max_payload = 8 * 1024 * 1024;
     store.load(bus.now_ms());
     stream_config config;
     config.name = name;
     config.subjects = {"chat.>"};
+    config.max_msgs = max_msgs;
     std::vector<store_event::any> events;
     store.execute({store_request::create_stream{token{1}, config}}, events);
     boot();

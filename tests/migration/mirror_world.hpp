@@ -19,7 +19,8 @@ namespace kedge::migration {
 
 class mirror_world final : public migration_host {
 public:
-    explicit mirror_world(std::uint64_t seed = 1, settings const& = {});
+    /// `max_msgs`: the stream keeps so many; 0 = all.
+    explicit mirror_world(std::uint64_t seed = 1, settings const& = {}, std::uint64_t max_msgs = 0);
     ~mirror_world() { killed_ = true; }  // what the backend tells while it closes is heard by nobody
 
     static constexpr char const* name = "CHAT";
