@@ -148,12 +148,15 @@ void replica::impl::got_placed(store_event::placed_read const& e, instant now, e
 {
     auto const* const placed = e.rows.empty() ? nullptr : &e.rows.front();
     if (auto const seen = std::exchange(search.seen, std::nullopt)) {
-        auto const its_row = placed != nullptr && placed->place == seen->what.place;
-        // What the log has no row of was passed, or its row is gone; but it was read once only if it is not newer than what was read last.
-        if (its_row ? placed->stamp != seen->what.stamp : seen->time_ns > book.history.last.time_ns) {
-            search.place = seen->what.place;
-            return differs(true, now, out);
+        search.place = seen->what.place;
+        if (placed != nullptr && placed->place == search.place) {
+            search.stamp = placed->stamp;
+            search.seq = placed->seq;
+            return differs(placed->stamp != seen->what.stamp, now, out);
         }
+        // What the log has no row of was passed, or its row is gone; but it was read once only if it is not newer than what was read last.
+        if (seen->time_ns > book.history.last.time_ns)
+            return differs(true, now, out);
     }
     if (placed == nullptr)
         return half_looked_at(now, out);

@@ -10,6 +10,23 @@
 
 namespace kedge::migration::test {
 
+namespace {
+
+/// Until what is beyond the limits of `config`, and has been in JetStream long enough, is gone from the log.
+void trim_log(scene& s, stream_config config)
+{
+    config.name = replica_world::name;
+    config.subjects = {"chat.>"};
+    std::vector<store_event::any> out;
+    s.store->execute({store_request::edit_stream{token{1'000'000}, s.stream, config}}, out);
+    for (int i = 0; i < 5; ++i) {
+        s.advance(s.server.mirror_sync_ms);
+        s.store->maintain(s.bus.now_ms(), out);
+    }
+}
+
+}  // namespace
+
 TEST_CASE("replica: rows go out, messages come in, both once and in order")
 {
     scene s;
@@ -237,15 +254,8 @@ TEST_CASE("replica: a JetStream directory that was put back is noticed where lim
     REQUIRE(s.facts().checkpoint == read);
     if (lost_rows) {
         stream_config config;
-        config.name = replica_world::name;
-        config.subjects = {"chat.>"};
         config.max_msgs_per_subject = 1;
-        std::vector<store_event::any> out;
-        s.store->execute({store_request::edit_stream{token{1'000'000}, s.stream, config}}, out);
-        for (int i = 0; i < 5; ++i) {
-            s.advance(s.server.mirror_sync_ms);
-            s.store->maintain(s.bus.now_ms(), out);
-        }
+        trim_log(s, config);
         REQUIRE(s.log().size() == back + 2);
     }
     s.bus.rewind(replica_world::name, back);
@@ -380,15 +390,8 @@ TEST_CASE("replica: history that the log has lost does not come again when JetSt
     }
     s.settle(1000);
     stream_config config;
-    config.name = replica_world::name;
-    config.subjects = {"chat.>"};
     config.max_msgs = 4;
-    std::vector<store_event::any> out;
-    s.store->execute({store_request::edit_stream{token{1'000'000}, s.stream, config}}, out);
-    for (int i = 0; i < 5; ++i) {
-        s.advance(s.server.mirror_sync_ms);
-        s.store->maintain(s.bus.now_ms(), out);
-    }
+    trim_log(s, config);
     s.settle();
     REQUIRE(s.log() == lines{"nats n18", "a/x s18", "nats n19", "a/x s19"});
     SECTION("with what the process knows") {}
